@@ -1,0 +1,105 @@
+/**
+ * The one interface between the ledger and what keeps it. A store knows no money: it keeps documents, and applies a
+ * commit whole or not at all. `test/stores/contract.ts` is the contract that every store passes.
+ */
+import type { Call, CallState, ChainPage, Doc, DocId, DocTypes, KeyState } from "../ledger/types.ts";
+
+/** Opaque to the ledger: what the store compares to know that nobody wrote the key in between. */
+export type Version = string;
+
+export type Write =
+  /** The document must not exist: otherwise the commit answers `exists`. */
+  | { op: "create"; id: DocId; doc: Doc }
+  /** Replaces the document. */
+  | { op: "put"; id: DocId; doc: Doc }
+  | { op: "delete"; id: DocId };
+
+export interface Commit {
+  /** What was read; `null`: the key must not exist yet. */
+  version: Version | null;
+  state: KeyState;
+  /** Records of this commit; `null` when it changes no balance (counters of refusals). */
+  page: ChainPage | null;
+  writes: Write[];
+}
+
+export type CommitResult =
+  | { kind: "committed"; version: Version /** store's time, ms */; time: number }
+  /** The key is not at `version` any more (or exists already). Nothing was written. */
+  | { kind: "conflict" }
+  /** Documents that were to be created exist. Nothing was written. */
+  | { kind: "exists"; ids: DocId[] }
+  /** The answer was lost: it applied whole or not at all. */
+  | { kind: "doubt" };
+
+export interface Snapshot {
+  state: KeyState;
+  version: Version;
+  /** Those of the asked documents that exist. One consistent read with `state`. */
+  docs: Map<DocId, Doc>;
+}
+
+export interface CallFilter {
+  keyIds?: string[];
+  /** Matches calls whose label or bound execution is this. */
+  label?: string;
+  owner?: string;
+  taskIndex?: number;
+  vendor?: string;
+  state?: CallState;
+  /** Milliseconds, inclusive / exclusive, on `createdAt`. */
+  since?: number;
+  until?: number;
+}
+
+export interface KeyFilter {
+  /** Matches the label or the bound execution. */
+  label?: string;
+  owner?: string;
+}
+
+export interface Page<T> {
+  items: T[];
+  /** Goes on after the last item; `null` at the end. Stays right while rows are added: no row twice, none skipped. */
+  cursor: string | null;
+}
+
+export interface Store {
+  /** @returns `null` when there is no such key. Throws {@link StoreUnavailable} when the store cannot be read. */
+  read(keyId: string, ids: readonly DocId[]): Promise<Snapshot | null>;
+  commit(keyId: string, commit: Commit): Promise<CommitResult>;
+
+  /** A call by its id, without knowing its key. */
+  findCall(callId: string): Promise<Call | null>;
+  /** Newest first. */
+  listKeys(filter: KeyFilter, limit: number, cursor: string | null): Promise<Page<KeyState>>;
+  /** Newest first. */
+  listCalls(filter: CallFilter, limit: number, cursor: string | null): Promise<Page<Call>>;
+  /** Calls in RESERVED or UNKNOWN, or whose price is pending, oldest first. */
+  listOpenCalls(limit: number, cursor: string | null): Promise<Page<Call>>;
+  /** Chain pages of a key with `first` ≥ from, in order. */
+  listPages(keyId: string, from: number, limit: number): Promise<ChainPage[]>;
+  /** The page that holds chain number `n`. */
+  findPage(keyId: string, n: number): Promise<ChainPage | null>;
+  /** Deletes receipts whose `expiresAt` is over; at most `limit`. @returns how many. */
+  sweepReceipts(now: number, limit: number): Promise<number>;
+  /** One process at a time owns this store: whatever is RESERVED when it opens was left by a dead one. */
+  readonly exclusive: boolean;
+  /** A proxy-wide value written once (admin key's hash, versions in use). @returns the value that is kept: the first one written. */
+  settingOnce(name: string, value: string): Promise<string>;
+  setting(name: string): Promise<string | null>;
+  close(): Promise<void>;
+}
+
+/** The store cannot be reached or written. The ledger answers 503 `ledger_unavailable`. */
+export class StoreUnavailable extends Error {
+  override name = "StoreUnavailable";
+}
+
+export function docAs<K extends keyof DocTypes>(
+  docs: ReadonlyMap<DocId, Doc>,
+  kind: K,
+  id: string,
+): DocTypes[K] | undefined {
+  return docs.get(`${kind}:${id}`) as DocTypes[K] | undefined;
+}
