@@ -86,6 +86,8 @@ export class Refusal extends Error {
   readonly retry: boolean;
   readonly details: Record<string, unknown>;
   callId: string | null;
+  /** The ledger has counted it already and written its audit row. */
+  recorded = false;
 
   constructor(code: Code, sentence: string, options: RefusalOptions = {}) {
     super(`${code}: ${sentence}`);

@@ -31,7 +31,9 @@ export class VaultKeys {
   }
 
   text(keyId: string, version: number): string {
-    return `vk_${version}_${keyId}_${this.#mac(keyId, version)?.toString("base64url") ?? ""}`;
+    const mac = this.#mac(keyId, version);
+    if (!mac) throw new Error(`the pepper's version ${version} is not loaded`);
+    return `vk_${version}_${keyId}_${mac.toString("base64url")}`;
   }
 
   /** @returns `null` for any text that this proxy did not make. Reads no store. */

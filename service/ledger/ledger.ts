@@ -14,6 +14,8 @@ export interface IssueRequest {
   capMicros: number | null;
   dailyCapMicros: number | null;
   expiresAt: number;
+  /** Version of the pepper that the key's text is made with (`VaultKeys.currentVersion`). */
+  pepperVersion: number;
   /** Who asked, for the chain. */
   by: string;
 }
@@ -94,7 +96,7 @@ export interface Ledger {
 
   /** Get-or-create by (owner, label). Throws `label_conflict`, `label_retired`. */
   issue(request: IssueRequest): Promise<{ created: boolean; key: KeyState }>;
-  /** Throws `Refusal` (`cap_exhausted`, `key_revoked`, `in_progress`, …). Never answers before the commit is acknowledged. */
+  /** Throws `Refusal`, already counted and with its audit row (`cap_exhausted`, `key_revoked`, `in_progress`, …). Never answers before the commit is acknowledged. */
   reserve(keyId: string, request: ReserveRequest): Promise<Reservation>;
   /** Records how a send ended. Throws `ledger_unavailable` when that could not be made durable: then `finishLater`. */
   finish(keyId: string, callId: string, send: number, outcome: Outcome): Promise<Call>;
@@ -110,6 +112,8 @@ export interface Ledger {
   evidence(call: Call, outcome: Outcome): Promise<Call>;
   /** The true price of a settled call. */
   adjust(call: Call, micros: number, reason: string): Promise<Call>;
+  /** The sender of a RESERVED call is gone: UNKNOWN from now on. */
+  lose(call: Call, code: string): Promise<Call>;
   receipt(keyId: string, callId: string): Promise<string | null>;
   /** True when another call of the key owns this vendor object. */
   ownsObject(keyId: string, vendor: string, object: string): Promise<boolean>;

@@ -150,7 +150,9 @@ export interface OwnedObject {
 
 /** Calls of one identical text that are UNKNOWN now. */
 export interface UnknownMarker {
-  callIds: string[];
+  count: number;
+  /** The last one that became UNKNOWN. */
+  callId: string;
 }
 
 /** The vendor's answer to a settled call, sealed under the vault key's text. */
@@ -185,7 +187,7 @@ export type Act =
   | "settle_by_hand"
   | "release_by_hand";
 
-/** One link of the key's hash chain: `hash` = SHA-256(previous hash, newline, JSON of the record without `hash`). */
+/** One link of the key's hash chain: `hash` = hex SHA-256(previous hash, newline, JSON array of the fields in the order below). */
 export interface ChainRecord {
   n: number;
   at: number;

@@ -1,0 +1,97 @@
+/** Issue: get-or-create by (owner, label), atomic because the key's id is made of both. */
+import { Refusal } from "../errors.ts";
+import { type CommitResult, StoreUnavailable, type Version } from "../stores/store.ts";
+import { windowOf } from "./balance.ts";
+import { GENESIS, link } from "./chain.ts";
+import type { QueueDeps } from "./key-queue.ts";
+import type { IssueRequest } from "./ledger.ts";
+import type { KeyState } from "./types.ts";
+
+const MAX_TRIES = 20;
+
+interface Issued {
+  created: boolean;
+  key: KeyState;
+  /** What a queue may go on from; `null` when the store did not say. */
+  version: Version | null;
+}
+
+export async function issueKey(deps: QueueDeps, keyId: string, request: IssueRequest): Promise<Issued> {
+  const fresh = newKey(deps, keyId, request);
+  const record = link(GENESIS, {
+    n: 0,
+    at: fresh.createdAt,
+    act: "issue",
+    callId: null,
+    reservedMicros: 0,
+    spentMicros: 0,
+    capMicros: request.capMicros ?? request.dailyCapMicros,
+    by: request.by,
+    reason: null,
+  });
+  const state: KeyState = { ...fresh, chainHead: record.hash, chainLength: 1 };
+  const page = { keyId, first: 0, token: state.token, records: [record] };
+  for (let tries = 0; tries < MAX_TRIES; tries += 1) {
+    const result: CommitResult = await deps.store.commit(keyId, { version: null, state, page, writes: [] });
+    if (result.kind === "committed") return { created: true, key: state, version: result.version };
+    const snapshot = await deps.store.read(keyId, []);
+    if (!snapshot) continue;
+    if (snapshot.state.token === state.token) return { created: true, key: snapshot.state, version: snapshot.version };
+    return { created: false, key: sameOrThrow(deps, snapshot.state, request), version: snapshot.version };
+  }
+  throw new StoreUnavailable(`key ${keyId} could not be written in ${MAX_TRIES} tries`);
+}
+
+function sameOrThrow(deps: QueueDeps, key: KeyState, request: IssueRequest): KeyState {
+  if (key.status === "revoked" || deps.clock.now() >= key.expiresAt) {
+    throw new Refusal(
+      "label_retired",
+      `the key of label "${request.label}" was revoked or has expired; use another label`,
+    );
+  }
+  if (key.asked !== request.asked) {
+    throw new Refusal(
+      "label_conflict",
+      `label "${request.label}" has a key with another budget; ask for the same one, or use another label`,
+      {
+        details: { key_id: key.keyId },
+      },
+    );
+  }
+  return key;
+}
+
+function newKey(deps: QueueDeps, keyId: string, request: IssueRequest): KeyState {
+  const now = deps.clock.now();
+  const { owner, label, execution, asked, scope, pepperVersion, capMicros, dailyCapMicros, expiresAt } = request;
+  return {
+    keyId,
+    owner,
+    label,
+    execution,
+    asked,
+    scope,
+    pepperVersion,
+    capMicros,
+    spentMicros: 0,
+    reservedMicros: 0,
+    dailyCapMicros,
+    windowId: windowOf(now),
+    windowSpentMicros: 0,
+    status: "active",
+    reason: null,
+    createdAt: now,
+    expiresAt,
+    salt: deps.random.bytes(32).toString("hex"),
+    counts: { calls: 0, reserved: 0, settled: 0, released: 0, unknown: 0 },
+    minuteId: 0,
+    minuteCalls: 0,
+    refusals: {},
+    refusalRows: 0,
+    chainHead: GENESIS,
+    chainLength: 0,
+    sequence: 1,
+    token: deps.random.bytes(12).toString("base64url"),
+    updatedAt: now,
+  };
+}

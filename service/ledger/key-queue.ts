@@ -1,0 +1,303 @@
+/**
+ * Group commit: per key and process at most one commit is in flight, and the next one takes everything that arrived meanwhile,
+ * settles and releases first, then reserves in their order. A commit is a compare-and-set on the key's version; whatever the
+ * store answers, the batch is evaluated again on what is true then, so nothing is counted twice and nobody fails for a neighbour.
+ */
+import type { Clock, Random } from "../clock.ts";
+import { Refusal } from "../errors.ts";
+import type { Logger } from "../log.ts";
+import { type Commit, type CommitResult, type Store, StoreUnavailable, type Version } from "../stores/store.ts";
+import { recordRefusal } from "./acts.ts";
+import { DocCache } from "./doc-cache.ts";
+import { Draft, NeedDocs } from "./draft.ts";
+import { type Decision, type Decisions, evaluate, type Intent } from "./evaluate.ts";
+import type { DocId, KeyState } from "./types.ts";
+
+export interface QueueDeps {
+  store: Store;
+  clock: Clock;
+  random: Random;
+  log: Logger;
+}
+
+/** Calls and bytes of one commit (Firestore takes 10 MiB and 500 writes; a call is up to four of them). */
+const MAX_BATCH = 200;
+const MAX_BATCH_BYTES = 4 << 20;
+const ROUGH_INTENT_BYTES = 4096;
+/** Reserves that may wait; beyond it the answer is 503. Settles are never shed. */
+const MAX_WAITING = 10_000;
+const CACHED_DOCS = 1024;
+/** How long one batch is tried against conflicts and lost answers, ms. */
+const BATCH_DEADLINE_MS = 10_000;
+const MAX_BACKOFF_MS = 64;
+/** Heads are logged at most this often per key, ms. */
+const HEAD_LOG_MS = 10_000;
+
+interface Job {
+  intent: Intent;
+  resolve: (decision: Decision) => void;
+  reject: (error: unknown) => void;
+}
+
+type Result = { job: Job; decision: Decision } | { job: Job; error: unknown };
+
+interface Attempt {
+  draft: Draft;
+  results: Result[];
+  needs: DocId[];
+}
+
+export class KeyQueue {
+  readonly keyId: string;
+  readonly #deps: QueueDeps;
+  #state: KeyState | null = null;
+  #version: Version | null = null;
+  readonly #docs = new DocCache(CACHED_DOCS);
+  #storeTime = 0;
+  #first: Job[] = [];
+  #reserves: Job[] = [];
+  #running: Promise<void> | null = null;
+  #headLoggedAt = 0;
+
+  constructor(keyId: string, deps: QueueDeps) {
+    this.keyId = keyId;
+    this.#deps = deps;
+  }
+
+  /** The key as this process knows it; `null` before the first read. */
+  get state(): KeyState | null {
+    return this.#state;
+  }
+
+  get idle(): boolean {
+    return this.#running === null;
+  }
+
+  /** Resolves when nothing is queued. */
+  async settled(): Promise<void> {
+    while (this.#running) await this.#running;
+  }
+
+  /** Takes over what a commit elsewhere in this process has just written (issue). */
+  adopt(state: KeyState, version: Version): void {
+    if (this.idle && this.#state === null) this.#know(state, version);
+  }
+
+  /** Reads the key from the store. @returns `null` when there is none. */
+  async read(): Promise<KeyState | null> {
+    const snapshot = await this.#deps.store.read(this.keyId, []);
+    if (!snapshot) return null;
+    if (this.idle && snapshot.version !== this.#version) this.#know(snapshot.state, snapshot.version);
+    return snapshot.state;
+  }
+
+  submit<K extends Intent["kind"]>(intent: Extract<Intent, { kind: K }>): Promise<Decisions[K]> {
+    const last = intent.kind === "reserve" || intent.kind === "refused";
+    if (last && this.#reserves.length >= MAX_WAITING) {
+      return Promise.reject(new Refusal("overloaded", `${MAX_WAITING} calls of this key are waiting for the ledger`));
+    }
+    return new Promise((resolve, reject) => {
+      const job: Job = { intent, resolve: resolve as (decision: Decision) => void, reject };
+      (last ? this.#reserves : this.#first).push(job);
+      this.#running ??= this.#run();
+    });
+  }
+
+  async #run(): Promise<void> {
+    do {
+      // One turn of the event loop: what arrives in it shares the commit.
+      await new Promise(setImmediate);
+      const batch = this.#take();
+      try {
+        await this.#commit(batch);
+      } catch (error) {
+        this.#forget();
+        this.#deps.log.error({ err: error, key_id: this.keyId, calls: batch.length }, "ledger commit failed");
+        for (const job of batch) job.reject(unavailable());
+      }
+    } while (this.#first.length + this.#reserves.length > 0);
+    this.#running = null;
+  }
+
+  #take(): Job[] {
+    const batch: Job[] = [];
+    let bytes = 0;
+    for (const queue of [this.#first, this.#reserves]) {
+      let taken = 0;
+      while (taken < queue.length && batch.length < MAX_BATCH && bytes < MAX_BATCH_BYTES) {
+        const job = queue[taken]!;
+        bytes += roughBytes(job.intent);
+        batch.push(job);
+        taken += 1;
+      }
+      queue.splice(0, taken);
+    }
+    return batch;
+  }
+
+  async #commit(batch: readonly Job[]): Promise<void> {
+    const started = this.#deps.clock.now();
+    for (let tries = 0; ; tries += 1) {
+      if (tries > 0 && this.#deps.clock.now() - started > BATCH_DEADLINE_MS)
+        throw new StoreUnavailable("no commit in time");
+      if (this.#state === null && !(await this.#load([])))
+        throw new StoreUnavailable(`key ${this.keyId} is not in the store`);
+      const attempt = this.#evaluate(batch, this.#state!);
+      if (attempt.needs.length > 0) {
+        await this.#load(attempt.needs);
+        continue;
+      }
+      const { draft } = attempt;
+      const { page, writes } = draft;
+      const commit: Commit = { version: this.#version, state: draft.state, page, writes };
+      const result = await this.#deps.store.commit(this.keyId, commit);
+      if (await this.#landed(commit, result, tries)) return this.#answer(attempt.results);
+    }
+  }
+
+  #evaluate(batch: readonly Job[], state: KeyState): Attempt {
+    const now = Math.max(state.updatedAt, this.#storeTime, this.#deps.clock.now());
+    const token = this.#deps.random.bytes(12).toString("base64url");
+    const randomId = () => this.#deps.random.bytes(16);
+    const draft = new Draft(state, this.#docs.docs, { now, token, randomId });
+    const results: Result[] = [];
+    const needs: DocId[] = [];
+    for (const job of batch) {
+      try {
+        results.push({ job, decision: evaluate(draft, job.intent) });
+      } catch (error) {
+        if (error instanceof NeedDocs) needs.push(...error.ids);
+        else results.push({ job, error: this.#refusal(draft, job.intent, error) });
+      }
+    }
+    return { draft, results, needs };
+  }
+
+  #refusal(draft: Draft, intent: Intent, error: unknown): unknown {
+    if (!(error instanceof Refusal)) {
+      this.#deps.log.error({ err: error, key_id: this.keyId, intent: intent.kind }, "ledger could not evaluate");
+      return unavailable();
+    }
+    if (intent.kind === "reserve") {
+      const { vendor, endpoint, method, path, task, attempt } = intent.request;
+      draft.attempt(() => recordRefusal(draft, { code: error.code, vendor, endpoint, method, path, task, attempt }));
+      error.recorded = true;
+    }
+    return error;
+  }
+
+  /** @returns true when the commit is durable, false when the batch must be evaluated again. */
+  async #landed(commit: Commit, result: CommitResult, tries: number): Promise<boolean> {
+    switch (result.kind) {
+      case "committed":
+        this.#storeTime = Math.max(this.#storeTime, result.time);
+        this.#remember(commit, result.version);
+        return true;
+      case "exists":
+        await this.#load(result.ids);
+        return false;
+      case "conflict":
+        this.#forget();
+        await this.#deps.clock.delay(Math.ceil(this.#deps.random.float() * Math.min(MAX_BACKOFF_MS, 2 ** (tries + 1))));
+        return false;
+      case "doubt": {
+        this.#forget();
+        return this.#applied(commit);
+      }
+    }
+  }
+
+  /** After a lost answer: the token in the key, in the page or in a document proves that the commit applied. */
+  async #applied({ version, state, page, writes }: Commit): Promise<boolean> {
+    const written = writes.find((write) => write.op !== "delete" && write.id.startsWith("c:"));
+    const snapshot = await this.#deps.store.read(this.keyId, written ? [written.id] : []);
+    if (!snapshot || snapshot.version === version) return false;
+    if (snapshot.state.token === state.token) return true;
+    if (page) return (await this.#deps.store.findPage(this.keyId, page.first))?.token === state.token;
+    const doc = written && snapshot.docs.get(written.id);
+    return doc !== undefined && "token" in doc && doc.token === state.token;
+  }
+
+  #answer(results: readonly Result[]): void {
+    for (const result of results) {
+      if ("error" in result) result.job.reject(result.error);
+      else if (this.#late(result)) this.#releaseLate(result.job, result.decision);
+      else result.job.resolve(result.decision);
+    }
+  }
+
+  /** The store's own time says that the key had ended when the reservation was written. */
+  #late(result: { job: Job; decision: Decision }): boolean {
+    return result.job.intent.kind === "reserve" && this.#state !== null && this.#storeTime >= this.#state.expiresAt;
+  }
+
+  #releaseLate(job: Job, decision: Decision): void {
+    const { kind, call } = decision as Decisions["reserve"];
+    if (kind === "forward") {
+      const outcome = { kind: "release", status: null, code: "key_expired" } as const;
+      this.submit({ kind: "finish", callId: call.id, send: call.sends, outcome }).catch(() => {
+        // The reservation stays until its lease is over and it is reconciled: it never frees itself.
+      });
+    }
+    job.reject(new Refusal("key_expired", "this vault key ended while the call was being reserved"));
+  }
+
+  /** @returns false when the key does not exist. */
+  async #load(ids: readonly DocId[]): Promise<boolean> {
+    const snapshot = await this.#deps.store.read(this.keyId, ids);
+    if (!snapshot) return false;
+    if (snapshot.version !== this.#version) this.#know(snapshot.state, snapshot.version);
+    for (const id of ids) this.#docs.set(id, snapshot.docs.get(id) ?? null);
+    return true;
+  }
+
+  #know(state: KeyState, version: Version): void {
+    this.#state = state;
+    this.#version = version;
+    this.#docs.clear();
+  }
+
+  #remember(commit: Commit, version: Version): void {
+    this.#state = commit.state;
+    this.#version = version;
+    for (const write of commit.writes) {
+      if (write.op === "delete") this.#docs.set(write.id, null);
+      else if (!write.id.startsWith("r:")) this.#docs.set(write.id, write.doc);
+    }
+    if (commit.page && commit.state.updatedAt - this.#headLoggedAt >= HEAD_LOG_MS) this.logHead(commit.state);
+  }
+
+  #forget(): void {
+    this.#state = null;
+    this.#version = null;
+    this.#docs.clear();
+  }
+
+  /** A chain proves loss and edits only against a head that is kept elsewhere. */
+  logHead(state: KeyState): void {
+    this.#headLoggedAt = state.updatedAt;
+    const { keyId, label, chainHead, chainLength, spentMicros, reservedMicros } = state;
+    this.#deps.log.info(
+      {
+        key_id: keyId,
+        label,
+        chain_head: chainHead,
+        chain_length: chainLength,
+        spent_micros: spentMicros,
+        reserved_micros: reservedMicros,
+      },
+      "chain head",
+    );
+  }
+}
+
+export function unavailable(): Refusal {
+  return new Refusal("ledger_unavailable", "the ledger cannot be written now, so nothing was sent; try again");
+}
+
+function roughBytes(intent: Intent): number {
+  const receipt =
+    intent.kind === "finish" && intent.outcome.kind === "settle" ? (intent.outcome.receipt?.length ?? 0) : 0;
+  const lookup = intent.kind === "reserve" ? (intent.request.lookup?.length ?? 0) : 0;
+  return ROUGH_INTENT_BYTES + receipt + lookup;
+}
