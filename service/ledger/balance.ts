@@ -26,6 +26,13 @@ export function available(state: KeyState, now: number): number {
   return Math.max(0, Math.min(lifetime, daily));
 }
 
+/** Spent and reserved together are over the lifetime cap or the day's. */
+export function overCap(state: KeyState, now: number): boolean {
+  const { capMicros, dailyCapMicros, spentMicros, reservedMicros } = state;
+  const overLifetime = capMicros !== null && spentMicros + reservedMicros > capMicros;
+  return overLifetime || (dailyCapMicros !== null && windowSpent(state, now) + reservedMicros > dailyCapMicros);
+}
+
 /** Why the key takes no call at all now; `null` when it does. */
 export function closed(state: KeyState, now: number): Refusal | null {
   if (state.status === "revoked") return new Refusal("key_revoked", "this vault key was revoked");

@@ -1,6 +1,6 @@
 import type { Doc, DocId } from "./types.ts";
 
-/** Documents of one key as they are at one version of it; `null` is known absence. The least recently written leave first. */
+/** Documents of one key as they are at one version of it; `null` is known absence. */
 export class DocCache {
   readonly #docs = new Map<DocId, Doc | null>();
   readonly #limit: number;
@@ -16,11 +16,13 @@ export class DocCache {
   set(id: DocId, doc: Doc | null): void {
     this.#docs.delete(id);
     this.#docs.set(id, doc);
-    if (this.#docs.size > this.#limit) {
-      for (const oldest of this.#docs.keys()) {
-        this.#docs.delete(oldest);
-        break;
-      }
+  }
+
+  /** Between commits: the least recently written leave. Never during one, which may need more than the limit. */
+  trim(): void {
+    for (const oldest of this.#docs.keys()) {
+      if (this.#docs.size <= this.#limit) return;
+      this.#docs.delete(oldest);
     }
   }
 

@@ -25,7 +25,7 @@ export async function issueKey(deps: QueueDeps, keyId: string, request: IssueReq
     callId: null,
     reservedMicros: 0,
     spentMicros: 0,
-    capMicros: request.capMicros ?? request.dailyCapMicros,
+    capMicros: request.capMicros,
     by: request.by,
     reason: null,
   });

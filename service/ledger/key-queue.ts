@@ -11,6 +11,7 @@ import { recordRefusal } from "./acts.ts";
 import { DocCache } from "./doc-cache.ts";
 import { Draft, NeedDocs } from "./draft.ts";
 import { type Decision, type Decisions, evaluate, type Intent } from "./evaluate.ts";
+import { COST_OVER_RESERVATION } from "./outcome.ts";
 import type { DocId, KeyState } from "./types.ts";
 
 export interface QueueDeps {
@@ -85,9 +86,12 @@ export class KeyQueue {
 
   /** Reads the key from the store. @returns `null` when there is none. */
   async read(): Promise<KeyState | null> {
+    const before = this.#version;
     const snapshot = await this.#deps.store.read(this.keyId, []);
     if (!snapshot) return null;
-    if (this.idle && snapshot.version !== this.#version) this.#know(snapshot.state, snapshot.version);
+    // A commit that ended meanwhile knows more than this read.
+    if (this.idle && this.#version === before && snapshot.version !== before)
+      this.#know(snapshot.state, snapshot.version);
     return snapshot.state;
   }
 
@@ -151,7 +155,10 @@ export class KeyQueue {
       const { page, writes } = draft;
       const commit: Commit = { version: this.#version, state: draft.state, page, writes };
       const result = await this.#deps.store.commit(this.keyId, commit);
-      if (await this.#landed(commit, result, tries)) return this.#answer(attempt.results);
+      if (await this.#landed(commit, result, tries)) {
+        this.#alarm(commit);
+        return this.#answer(attempt.results);
+      }
     }
   }
 
@@ -264,7 +271,13 @@ export class KeyQueue {
       if (write.op === "delete") this.#docs.set(write.id, null);
       else if (!write.id.startsWith("r:")) this.#docs.set(write.id, write.doc);
     }
+    this.#docs.trim();
     if (commit.page && commit.state.updatedAt - this.#headLoggedAt >= HEAD_LOG_MS) this.logHead(commit.state);
+  }
+
+  #alarm({ page, state }: Commit): void {
+    if (!page?.records.some(({ act, reason }) => act === "pause" && reason === COST_OVER_RESERVATION)) return;
+    this.#deps.log.error({ key_id: this.keyId, label: state.label }, "a call cost more than it reserved: key paused");
   }
 
   #forget(): void {

@@ -3,6 +3,7 @@
  * that no send of the call took effect; spend is recorded in full, whatever was reserved.
  */
 import { Refusal } from "../errors.ts";
+import { overCap } from "./balance.ts";
 import type { Draft } from "./draft.ts";
 import { objectKey } from "./identity.ts";
 import type { Outcome } from "./ledger.ts";
@@ -74,12 +75,16 @@ export function adjust(draft: Draft, callId: string, micros: number, reason: str
   if (call.state !== "settled") return call;
   const spentMicros = micros - call.costMicros;
   if (spentMicros === 0 && !call.pricePending) return call;
-  if (micros > call.costMicros) pauseWhenOver(draft, micros, call.quoteMicros);
-  return moveTo(draft, { ...call, costMicros: micros, pricePending: false }, "settled", {
+  const adjusted = moveTo(draft, { ...call, costMicros: micros, pricePending: false }, "settled", {
     act: "adjust",
     spentMicros,
     reason,
   });
+  // What an earlier adjustment gave back may be reserved by others now: growing again can pass the cap below the quote.
+  if (spentMicros > 0 && (micros > call.quoteMicros || overCap(draft.state, draft.now))) {
+    pause(draft, COST_OVER_RESERVATION);
+  }
+  return adjusted;
 }
 
 function settle(draft: Draft, call: Call, outcome: Settle, author: Author): Call {
@@ -159,9 +164,9 @@ function pauseWhenOver(draft: Draft, costMicros: number, reservedMicros: number)
   if (costMicros > reservedMicros) pause(draft, COST_OVER_RESERVATION);
 }
 
-/** A key that cost more than it reserved takes no call until an operator has looked. */
+/** A key that cost more than it reserved takes no call until an operator has looked, also when it was paused for less. */
 function pause(draft: Draft, reason: string): void {
-  if (draft.state.status !== "active") return;
+  if (draft.state.status === "revoked" || draft.state.reason === reason) return;
   draft.state.status = "paused";
   draft.state.reason = reason;
   draft.record({ act: "pause", by: "keybrake", reason });

@@ -5,7 +5,7 @@
 import type { Clock } from "../clock.ts";
 import type { Logger } from "../log.ts";
 import type { Store } from "../stores/store.ts";
-import type { JsonObject, LookupFacts, Vendor, VendorAnswer, Verdict } from "../vendors/vendor.ts";
+import type { LookupFacts, Vendor, VendorAnswer, Verdict } from "../vendors/vendor.ts";
 import type { Ledger, Outcome } from "./ledger.ts";
 import type { Call } from "./types.ts";
 
@@ -27,11 +27,19 @@ export interface ReconcileDeps {
   clock: Clock;
   log: Logger;
   /** Reads from the vendor with the real secret. Throws when it cannot. */
-  read: (vendor: Vendor, target: string, subdomain: string | null) => Promise<VendorAnswer>;
-  /** Opens the sealed body of an open call; `null` when it cannot. */
-  openLookup: (call: Call) => JsonObject | null;
+  read: (vendor: Vendor, place: Place) => Promise<VendorAnswer>;
+  /** Opens the sealed facts of an open call; `null` when it cannot. */
+  openLookup: (call: Call) => Pick<LookupFacts, "body" | "headers"> | null;
   /** Absence proves nothing before this time after the last send, ms. Default 15 minutes. */
   absentAfterMs?: number;
+}
+
+/** What to read at a vendor. */
+export interface Place {
+  target: string;
+  subdomain: string | null;
+  /** To send beside the credential. */
+  headers: Record<string, string>;
 }
 
 export const ABSENT_AFTER_MS = 15 * 60_000;
@@ -40,7 +48,7 @@ const PAGE = 200;
 const MAX_CALLS = 5_000;
 const MAX_LOOKUP_PAGES = 50;
 const AT_ONCE = 4;
-/** Objects of other calls that are remembered to tell two identical ones apart. */
+/** Objects of other calls that are read to tell two identical ones apart; with more than that nothing can be told. */
 const MAX_TAKEN = 10_000;
 const CLOCK_SKEW_MS = 5 * 60_000;
 
@@ -103,7 +111,7 @@ async function lookUp(deps: ReconcileDeps, call: Call): Promise<Outcome | null> 
   if (!plan) return null;
   let target = plan.target;
   for (let page = 0; page < MAX_LOOKUP_PAGES; page += 1) {
-    const answer = await deps.read(vendor, target, plan.subdomain);
+    const answer = await deps.read(vendor, { target, subdomain: plan.subdomain, headers: plan.headers });
     const found = plan.read(answer);
     switch (found.kind) {
       case "next":
@@ -121,23 +129,24 @@ async function lookUp(deps: ReconcileDeps, call: Call): Promise<Outcome | null> 
 }
 
 async function factsOf(deps: ReconcileDeps, call: Call): Promise<LookupFacts | null> {
-  const body = deps.openLookup(call);
-  if (body === null) return null;
+  const kept = deps.openLookup(call);
+  if (kept === null) return null;
   // An idempotent call is found by its key; others are told apart by what other calls own already.
   const taken = call.idempotent ? new Set<string>() : await takenObjects(deps, call);
+  if (taken === null) return null;
   return {
     vendorKey: `${call.id}-${call.generation}`,
     callId: call.id,
     firstSentAt: call.firstSentAt,
     lastSentAt: call.leaseUntil,
-    body,
+    ...kept,
     quoteMicros: call.quoteMicros,
     objectId: call.objectId,
     taken: (objectId) => taken.has(objectId),
   };
 }
 
-async function takenObjects({ store }: ReconcileDeps, call: Call): Promise<Set<string>> {
+async function takenObjects({ store }: ReconcileDeps, call: Call): Promise<Set<string> | null> {
   const taken = new Set<string>();
   let cursor: string | null = null;
   do {
@@ -146,7 +155,7 @@ async function takenObjects({ store }: ReconcileDeps, call: Call): Promise<Set<s
     for (const { objectId } of page.items) if (objectId !== null) taken.add(objectId);
     cursor = page.cursor;
   } while (cursor !== null && taken.size < MAX_TAKEN);
-  return taken;
+  return cursor === null ? taken : null;
 }
 
 function oldEnough({ clock, absentAfterMs = ABSENT_AFTER_MS }: ReconcileDeps, call: Call): boolean {
@@ -162,7 +171,7 @@ async function reprice(deps: ReconcileDeps, call: Call): Promise<Ended> {
   const vendor = deps.vendors.get(call.vendor);
   const place = call.objectId === null ? null : vendor?.priceTarget(call.endpoint, call.path, call.objectId);
   if (!vendor || !place) return "skipped";
-  const micros = vendor.price(call.endpoint, await deps.read(vendor, place.target, place.subdomain));
+  const micros = vendor.price(call.endpoint, await deps.read(vendor, { ...place, headers: {} }));
   if (micros === null) return "skipped";
   await deps.ledger.adjust(call, micros, "the vendor named the price");
   return "repriced";

@@ -13,7 +13,7 @@ import type { Call, Consumer, DocId } from "./types.ts";
 export const MAX_ORDINALS = 1000;
 /** Task attempts and keys that may share one call. */
 const MAX_CONSUMERS = 64;
-const ORDINALS_A_READ = 16;
+const MAX_ORDINALS_A_READ = 64;
 
 export type ReserveDecision = { kind: "forward"; call: Call; send: number } | { kind: "repeat"; call: Call };
 
@@ -30,7 +30,7 @@ export function reserve(draft: Draft, request: ReserveRequest): ReserveDecision 
   const decision =
     "call" in target
       ? repeat(draft, request, hash, withConsumer(target.call, consumer), target.byTask)
-      : begin(draft, request, newCall(draft, request, { id: target.callId, hash, identity, consumer }));
+      : begin(draft, request, newCall(draft, request, { id: target.callId, hash, identity, consumer }), identity);
   if (identity.rule === "task" && identity.alias !== null && draft.look("a", identity.alias) == null) {
     draft.write("a", identity.alias, { callId: decision.call.id });
   }
@@ -82,12 +82,15 @@ function findByTask(draft: Draft, identity: Extract<Identity, { rule: "task" }>)
   );
 }
 
-/** The first ordinal is taken for absent until the store says otherwise, so that a first request reads nothing; the rest are read in rows. */
+/** The first ordinal is taken for absent until the store says otherwise, so that a first request reads nothing; the rest are read in rows that double. */
 function lookAt(draft: Draft, identity: Extract<Identity, { rule: "task" }>, n: number): Call | null {
   const call = draft.look("c", identity.ordinal(n));
   if (call !== undefined) return call;
   if (n === 0) return null;
-  const ids = Array.from({ length: ORDINALS_A_READ }, (_, i): DocId => `c:${identity.ordinal(n + i)}`);
+  const ids = Array.from(
+    { length: Math.min(MAX_ORDINALS_A_READ, n + 1) },
+    (_, i): DocId => `c:${identity.ordinal(n + i)}`,
+  );
   throw new NeedDocs(ids);
 }
 
@@ -156,12 +159,15 @@ function sendAgain(draft: Draft, request: ReserveRequest, call: Call): ReserveDe
   return { kind: "forward", call: moved, send: moved.sends };
 }
 
-/** A first send, or the first of a new generation: needs room under the cap. */
-function begin(draft: Draft, request: ReserveRequest, call: Call): ReserveDecision {
+/** A first send, or the first of a new generation: needs room under the cap. `names` are those of a new call. */
+function begin(draft: Draft, request: ReserveRequest, call: Call, names: Identity | null = null): ReserveDecision {
   if (request.shield && call.identity === "none") refuseTwin(draft, call);
   const needMicros = Math.max(0, request.quoteMicros - heldFor(draft, request));
   const refusal = refuses(draft.state, request.quoteMicros, needMicros, draft.now);
   if (refusal) {
+    // What was taken for absent unread may be there: even an exhausted cap answers the repeat of a settled call.
+    if (names && names.rule !== "none") draft.need("c", call.id);
+    if (names?.rule === "task" && names.alias !== null) draft.need("a", names.alias);
     refusal.callId = call.sends > 0 ? call.id : null;
     throw refusal;
   }

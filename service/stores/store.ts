@@ -7,11 +7,16 @@ import type { Call, CallState, ChainPage, Doc, DocId, DocTypes, KeyState } from 
 /** Opaque to the ledger: what the store compares to know that nobody wrote the key in between. */
 export type Version = string;
 
+/**
+ * The writes of one commit apply in the order of the array. Ids are unique in the whole store, not per key. A call keeps
+ * its place in the listings when it is put again.
+ */
 export type Write =
   /** The document must not exist: otherwise the commit answers `exists`. */
   | { op: "create"; id: DocId; doc: Doc }
-  /** Replaces the document. */
+  /** Replaces the document, or makes it when there is none. */
   | { op: "put"; id: DocId; doc: Doc }
+  /** A document that does not exist is no error. */
   | { op: "delete"; id: DocId };
 
 export interface Commit {
@@ -60,7 +65,7 @@ export interface KeyFilter {
 
 export interface Page<T> {
   items: T[];
-  /** Goes on after the last item; `null` at the end. Stays right while rows are added: no row twice, none skipped. */
+  /** Goes on after the last item; `null` at the end. A page may hold fewer items than its limit though there are more. Stays right while rows are added: no row twice, none skipped. */
   cursor: string | null;
 }
 
@@ -94,6 +99,11 @@ export interface Store {
 /** The store cannot be reached or written. The ledger answers 503 `ledger_unavailable`. */
 export class StoreUnavailable extends Error {
   override name = "StoreUnavailable";
+}
+
+/** A cursor that no listing of this kind gave out. The control plane answers 400 `request_invalid`. */
+export class BadCursor extends Error {
+  override name = "BadCursor";
 }
 
 export function docAs<K extends keyof DocTypes>(

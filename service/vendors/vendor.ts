@@ -36,6 +36,8 @@ export interface VendorRequest {
   headers: Record<string, string>;
   /** Canonical text of method, path, query and body: equal requests have equal texts whatever their encoding. */
   canonical: string;
+  /** The client's idempotency key when it came in the body (a field, which protects nothing): taken out of `body`. */
+  bodyKey: string | null;
 }
 
 export interface RequestInput {
@@ -101,6 +103,8 @@ export interface VendorAnswer {
 export interface LookupPlan {
   /** First request. */
   target: string;
+  /** To send with every page, beside the credential: the account that the call was made in. */
+  headers: Record<string, string>;
   subdomain: string | null;
   /**
    * Reads one answer. `next`: ask there as well; `absent`: proof that the call did not happen;
@@ -119,6 +123,8 @@ export interface LookupFacts {
   firstSentAt: number;
   lastSentAt: number;
   body: JsonObject;
+  /** `headers` of the {@link VendorRequest}: a look-up in another account would prove nothing. */
+  headers: Record<string, string>;
   quoteMicros: number;
   objectId: string | null;
   /** Vendor object ids that other calls own already (two identical texts are told apart by them). */
@@ -136,6 +142,8 @@ export interface Vendor {
   readonly idempotencyHeader: string | null;
   /** Milliseconds for which the vendor remembers an idempotency key (Stripe 24 h: 23 h are used). */
   readonly idempotencyLifeMs: number;
+  /** Header in which this vendor's clients put their credential, lower case: `authorization` (Bearer or Basic) or the vendor's own. */
+  readonly credentialHeader: string;
 
   /** Every rule's endpoint, for allow-lists and for naming the nearest one. */
   readonly endpoints: readonly { endpoint: string; kind: "priced" | "free" }[];
@@ -153,7 +161,7 @@ export interface Vendor {
   find(method: string, segments: readonly string[]): Operation;
   /** Parses and checks the client's message. Throws `request_invalid`, `media_type_unsupported`, `parameter_not_allowed`, … */
   parse(operation: Operation, input: RequestInput): VendorRequest;
-  /** The read that must come before the quote (confirm, refund without amount), or `null`. */
+  /** The read that must come before the quote (confirm, refund), or `null`. Sent with the real secret and `request.headers`. */
   lookupTarget(operation: Operation, request: VendorRequest): string | null;
   /**
    * Prices the request. `assumeMicros`: what to take for a call whose price cannot be told; `null`: refuse.

@@ -1,0 +1,124 @@
+/** The audit's filters as they come in a query, and the pages of calls that match them. */
+import { z } from "zod";
+import type { Call } from "../ledger/types.ts";
+import type { CallFilter, Page, Store } from "../stores/store.ts";
+
+/** Rows of one JSON page, and of one page read for a stream. */
+export const MAX_PAGE = 1000;
+export const DEFAULT_PAGE = 100;
+export const STREAM_PAGE = 500;
+
+/** Pages of the store read for one answer, once it has a row. */
+const MAX_ROUNDS = 20;
+
+const name = (max: number, pattern: RegExp, sentence: string) => z.string().max(max, sentence).regex(pattern, sentence);
+
+export const labelText = name(
+  200,
+  /^[A-Za-z0-9._:/@-]{1,200}$/,
+  "must be 1 to 200 of the characters A-Z a-z 0-9 . _ : / @ -",
+);
+
+/** A whole number in a query, where everything is text. */
+const whole = (minimum: number, maximum: number) =>
+  z
+    .string()
+    .refine(
+      (text) => /^\d{1,9}$/.test(text) && Number(text) >= minimum && Number(text) <= maximum,
+      `must be a whole number from ${minimum} to ${maximum}`,
+    )
+    .transform(Number)
+    .meta({ type: "integer", minimum, maximum });
+
+const timeSentence =
+  "must be an ISO 8601 time with its zone, a date, or milliseconds: 2026-11-22T10:00:00Z, 2026-11-22 or 1763805600000";
+
+/** @returns ms, or `null` when the text is not a time. A date is its first moment in UTC. */
+export function parseTime(text: string): number | null {
+  if (/^\d{10,15}$/.test(text)) return Number(text);
+  if (!/^\d{4}-\d{2}-\d{2}(?:T\d{2}:\d{2}(?::\d{2}(?:\.\d{1,9})?)?(?:Z|[+-]\d{2}:\d{2}))?$/.test(text)) return null;
+  const ms = Date.parse(text);
+  return Number.isNaN(ms) ? null : ms;
+}
+
+const time = z.string().transform((text, context) => {
+  const ms = parseTime(text);
+  if (ms !== null) return ms;
+  context.addIssue({ code: "custom", message: timeSentence });
+  return z.NEVER;
+});
+
+export const pageFields = {
+  limit: whole(1, MAX_PAGE).optional(),
+  cursor: name(512, /^[\x21-\x7e]{1,512}$/, "must be the `next_cursor` of an answer").optional(),
+};
+
+export const filterFields = {
+  label: labelText.optional().meta({ description: "Calls whose label, or bound execution, is this." }),
+  execution: labelText.optional(),
+  key_id: name(64, /^[A-Za-z0-9_-]{1,64}$/, "must be a key's id").optional(),
+  task_index: whole(0, 999_999).optional(),
+  vendor: name(64, /^[A-Za-z0-9_.-]{1,64}$/, "must be a vendor's id").optional(),
+  state: z
+    .enum(["reserved", "settled", "released", "unknown", "refused"], {
+      error: "must be one of reserved, settled, released, unknown, refused",
+    })
+    .optional(),
+  since: time.optional().meta({ description: "Created at or after; ISO 8601 with zone, a date, or milliseconds." }),
+  until: time.optional().meta({ description: "Created before." }),
+};
+
+const filterSchema = z.strictObject(filterFields);
+export type AuditFilter = z.output<typeof filterSchema>;
+
+/** @param owner Whose calls; `null`: everybody's. */
+export function storeFilter(filter: AuditFilter, owner: string | null): CallFilter {
+  const label = filter.label ?? filter.execution;
+  return {
+    ...(label !== undefined && { label }),
+    ...(owner !== null && { owner }),
+    ...(filter.key_id !== undefined && { keyIds: [filter.key_id] }),
+    ...(filter.task_index !== undefined && { taskIndex: filter.task_index }),
+    ...(filter.vendor !== undefined && { vendor: filter.vendor }),
+    ...(filter.state !== undefined && { state: filter.state }),
+    ...(filter.since !== undefined && { since: filter.since }),
+    ...(filter.until !== undefined && { until: filter.until }),
+  };
+}
+
+/**
+ * One page, newest first. The store's `label` also matches executions; the filter `execution` alone is exact, so what only the
+ * label matched is left out here, and the page is filled from the rows behind it.
+ */
+export async function readCalls(
+  store: Pick<Store, "listCalls">,
+  filter: AuditFilter,
+  owner: string | null,
+  limit: number,
+  from: string | null,
+): Promise<Page<Call>> {
+  const items: Call[] = [];
+  let cursor = from;
+  for (let round = 1; ; round += 1) {
+    const page = await store.listCalls(storeFilter(filter, owner), limit - items.length, cursor);
+    cursor = page.cursor;
+    for (const call of page.items) {
+      if (filter.execution === undefined || call.execution === filter.execution) items.push(call);
+    }
+    // A page without rows that is not the last would look like the end, so at least one is found.
+    if (cursor === null || items.length >= limit || (round >= MAX_ROUNDS && items.length > 0)) break;
+    await new Promise(setImmediate);
+  }
+  return { items, cursor };
+}
+
+/** Every page behind `first`, with a turn of the event loop between two, so that an export never holds up the proxy's calls. */
+export async function* allPages<T>(first: Page<T>, next: (cursor: string) => Promise<Page<T>>): AsyncGenerator<T[]> {
+  let page = first;
+  for (;;) {
+    yield page.items;
+    if (page.cursor === null) return;
+    await new Promise(setImmediate);
+    page = await next(page.cursor);
+  }
+}

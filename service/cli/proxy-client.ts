@@ -1,0 +1,207 @@
+/** The control plane over HTTP, as the commands see it: JSON objects, or a failure in one sentence. */
+import { readFile } from "node:fs/promises";
+import { isIP } from "node:net";
+import { text } from "node:stream/consumers";
+import type { Command } from "commander";
+import { CommandFailure, UsageFailure } from "./failure.ts";
+import type { Surroundings } from "./surroundings.ts";
+
+export type Fields = Record<string, unknown>;
+export type Query = Record<string, string | number | undefined>;
+
+export interface ConnectionOptions {
+  url?: string;
+  adminKeyFile?: string;
+  plainHttp?: boolean;
+}
+
+const DEFAULT_URL = "http://127.0.0.1:8080";
+/** Reconciling asks vendors page after page, so it may take its time. */
+const TIMEOUT_MS = 120_000;
+const MAX_ANSWER_BYTES = 64 * 1024 * 1024;
+const MAX_LINE_CHARACTERS = 1024 * 1024;
+const MAX_KEY_FILE_CHARACTERS = 4096;
+
+export function addConnectionOptions(command: Command): Command {
+  return command
+    .option("--url <url>", `the proxy (default: KEYBRAKE_URL, else ${DEFAULT_URL})`)
+    .option("--admin-key-file <file>", "file with the admin key, - for stdin (default: KEYBRAKE_ADMIN_KEY)")
+    .option("--plain-http", "allow http:// to a host other than loopback: the admin key travels unencrypted");
+}
+
+function isLoopback(host: string): boolean {
+  return host === "localhost" || host === "[::1]" || (isIP(host) === 4 && host.startsWith("127."));
+}
+
+function proxyUrl(around: Surroundings, options: ConnectionOptions): URL {
+  const source = options.url !== undefined ? "--url" : "KEYBRAKE_URL";
+  const given = options.url ?? (around.env.KEYBRAKE_URL || DEFAULT_URL);
+  const url = URL.canParse(given) ? new URL(given) : null;
+  if (!url || !["http:", "https:"].includes(url.protocol))
+    throw new UsageFailure(`\`${source}\` is not an http(s) URL: give the proxy's, for example ${DEFAULT_URL}`);
+  if (url.username || url.password || url.search || url.hash)
+    throw new UsageFailure(`\`${source}\` carries more than an address: give it without user, query or fragment`);
+  if (url.protocol === "http:" && !isLoopback(url.hostname) && !options.plainHttp)
+    throw new UsageFailure(
+      `\`${source}\` is http:// to ${url.hostname}, where the admin key would travel unencrypted: use https://, or add \`--plain-http\` on a network you trust`,
+    );
+  return url;
+}
+
+async function adminKey(around: Surroundings, options: ConnectionOptions): Promise<string> {
+  const file = options.adminKeyFile;
+  let key: string;
+  if (file === undefined) key = around.env.KEYBRAKE_ADMIN_KEY ?? "";
+  else {
+    try {
+      key = file === "-" ? await text(around.stdin) : await readFile(file, "utf8");
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      throw new UsageFailure(`\`--admin-key-file ${file}\` cannot be read (${code}): name a file that holds the key`);
+    }
+  }
+  key = key.trim();
+  if (key === "")
+    throw new UsageFailure("there is no admin key: set KEYBRAKE_ADMIN_KEY, or give `--admin-key-file FILE`");
+  if (key.length > MAX_KEY_FILE_CHARACTERS || !/^[\x21-\x7e]+$/.test(key))
+    throw new UsageFailure("the admin key must be one line of visible ASCII characters: give the key and nothing else");
+  return key;
+}
+
+function queryText(query: Query): string {
+  const parameters = new URLSearchParams();
+  for (const [name, value] of Object.entries(query)) if (value !== undefined) parameters.set(name, String(value));
+  return parameters.size > 0 ? `?${parameters}` : "";
+}
+
+export function isFields(value: unknown): value is Fields {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+export class ProxyClient {
+  readonly #base: string;
+  readonly #key: string;
+  readonly #fetch: typeof fetch;
+
+  private constructor(url: URL, key: string, fetching: typeof fetch) {
+    this.#base = url.href.replace(/\/$/, "");
+    this.#key = key;
+    this.#fetch = fetching;
+  }
+
+  /** Throws `UsageFailure` when the options and variables name no proxy or no key. */
+  static async open(around: Surroundings, options: ConnectionOptions): Promise<ProxyClient> {
+    return new ProxyClient(proxyUrl(around, options), await adminKey(around, options), around.fetch);
+  }
+
+  get(path: string, query: Query = {}): Promise<Fields> {
+    return this.#request("GET", `${path}${queryText(query)}`);
+  }
+
+  post(path: string, body?: Fields): Promise<Fields> {
+    return this.#request("POST", path, body);
+  }
+
+  delete(path: string, query: Query = {}): Promise<Fields> {
+    return this.#request("DELETE", `${path}${queryText(query)}`);
+  }
+
+  /** The objects of an NDJSON answer, as they arrive. */
+  async *lines(path: string, query: Query = {}): AsyncGenerator<Fields> {
+    const response = await this.#send("GET", `${path}${queryText(query)}`, "application/x-ndjson");
+    if (!response.ok || !response.body) {
+      this.#read(response.status, await this.#guarded(bounded(response)));
+      throw new CommandFailure(`the proxy answered ${response.status} without lines: is it of another version?`);
+    }
+    const decoder = new TextDecoder();
+    let rest = "";
+    const parts = response.body[Symbol.asyncIterator]();
+    for (;;) {
+      const part = await this.#guarded(parts.next());
+      const text = rest + (part.done ? decoder.decode() : decoder.decode(part.value, { stream: true }));
+      const lines = text.split("\n");
+      rest = part.done ? "" : (lines.pop() ?? "");
+      if (rest.length > MAX_LINE_CHARACTERS) throw new CommandFailure("the proxy sent a line over 1 MiB: check --url");
+      for (const line of lines) if (line !== "") yield parseLine(line);
+      if (part.done) return;
+    }
+  }
+
+  async #request(method: string, target: string, body?: Fields): Promise<Fields> {
+    const response = await this.#send(method, target, "application/json", body);
+    return this.#read(response.status, await this.#guarded(bounded(response)));
+  }
+
+  #send(method: string, target: string, accept: string, body?: Fields): Promise<Response> {
+    const headers: Record<string, string> = { authorization: `Bearer ${this.#key}`, accept };
+    if (body) headers["content-type"] = "application/json";
+    return this.#guarded(
+      this.#fetch(`${this.#base}${target}`, {
+        method,
+        headers,
+        body: body ? JSON.stringify(body) : null,
+        redirect: "error",
+        signal: AbortSignal.timeout(TIMEOUT_MS),
+      }),
+    );
+  }
+
+  /** A failure of the connection in one sentence. */
+  async #guarded<T>(work: Promise<T>): Promise<T> {
+    try {
+      return await work;
+    } catch (error) {
+      if (error instanceof CommandFailure) throw error;
+      throw new CommandFailure(unreachable(this.#base, error));
+    }
+  }
+
+  #read(status: number, answer: string): Fields {
+    let value: unknown;
+    try {
+      value = JSON.parse(answer);
+    } catch {
+      value = undefined;
+    }
+    if (!isFields(value))
+      throw new CommandFailure(
+        `${this.#base} answered ${status} without a JSON object, so it is no Keybrake proxy: check --url`,
+      );
+    if (status < 400) return value;
+    const message = typeof value.message === "string" ? value.message : `the proxy answered ${status}`;
+    if (value.code !== "unauthenticated") throw new CommandFailure(message);
+    throw new CommandFailure(
+      `${message.replace(/[.\s]*$/, "")}: check KEYBRAKE_ADMIN_KEY or --admin-key-file against the key of ${this.#base}.`,
+    );
+  }
+}
+
+function parseLine(line: string): Fields {
+  let value: unknown;
+  try {
+    value = JSON.parse(line);
+  } catch {
+    value = undefined;
+  }
+  if (isFields(value)) return value;
+  throw new CommandFailure("the proxy's answer was cut, or is no NDJSON: try again");
+}
+
+async function bounded(response: Response): Promise<string> {
+  const parts: Uint8Array[] = [];
+  let length = 0;
+  for await (const part of response.body ?? []) {
+    length += part.length;
+    if (length > MAX_ANSWER_BYTES)
+      throw new CommandFailure("the proxy's answer is over 64 MiB: ask for less with --limit, --since or --label");
+    parts.push(part);
+  }
+  return Buffer.concat(parts).toString("utf8");
+}
+
+function unreachable(base: string, error: unknown): string {
+  const cause = error instanceof Error ? (error.cause ?? error) : error;
+  const { code, name, message } = cause as NodeJS.ErrnoException;
+  if (name === "TimeoutError") return `the proxy at ${base} gave no answer in ${TIMEOUT_MS / 1000} s: try again`;
+  return `no proxy answers at ${base} (${code ?? message}): start one with \`keybrake serve\`, or set KEYBRAKE_URL or --url`;
+}

@@ -1,0 +1,208 @@
+/** `POST /vault/keys`: from the body as asked to what the ledger is asked. Pure. */
+import { z } from "zod";
+import { labelText } from "../audit/audit-filter.ts";
+import { Refusal } from "../errors.ts";
+import type { IssueRequest } from "../ledger/ledger.ts";
+import { formatUsd } from "../money.ts";
+import { nearest } from "../nearest.ts";
+import { capUsd, priceUsd } from "./dollars.ts";
+import { DAY_MS, parseLifetime } from "./duration.ts";
+import type { Principal } from "./principal.ts";
+import type { BudgetVendor } from "./route.ts";
+
+/** Calls of one key at one time when `limits.concurrency` is not given. */
+export const DEFAULT_CONCURRENCY = 256;
+
+const vendorId = z.string().min(1).max(64);
+const whole = (most: number) => {
+  const error = `must be a whole number from 1 to ${most}`;
+  return z.int({ error }).min(1, error).max(most, error);
+};
+
+const lifetimeSentence = 'must be a lifetime up to 30 days: "90s", "5m", "2h", "30d"';
+
+export const limitsBody = z.strictObject({
+  per_call_usd: priceUsd.optional(),
+  calls_per_minute: whole(1_000_000).optional(),
+  max_calls: whole(1_000_000_000).optional(),
+  concurrency: whole(10_000)
+    .optional()
+    .meta({ description: `Calls at one time; default ${DEFAULT_CONCURRENCY}.` }),
+  assume_usd: priceUsd.optional().meta({ description: "What to reserve for a call that has no price." }),
+});
+
+export const issueBody = z.strictObject({
+  vendor: vendorId.optional(),
+  vendors: z.array(vendorId).min(1).max(20).optional(),
+  usd_cap: capUsd.optional(),
+  daily_usd_cap: capUsd.optional(),
+  allowed_endpoints: z
+    .array(z.string().min(1).max(300))
+    .min(1, "must list at least one endpoint, or `*` for all that is priced or free")
+    .max(200),
+  expires_in: z
+    .string({ error: lifetimeSentence })
+    .transform((text, context) => {
+      const ms = parseLifetime(text);
+      if (ms !== null) return ms;
+      context.addIssue({ code: "custom", message: lifetimeSentence });
+      return z.NEVER;
+    })
+    .meta({ description: 'Lifetime up to 30 days: "90s", "5m", "2h", "30d".' }),
+  label: labelText.optional(),
+  agent_run_label: labelText.optional().meta({ description: "Another name of `label`." }),
+  execution: labelText
+    .optional()
+    .meta({ description: "Cloud Run execution that the label belongs to; recorded with every call." }),
+  limits: limitsBody.optional(),
+  accounts: z
+    .array(z.string().regex(/^[A-Za-z0-9_.-]{1,128}$/, "must be an account's id"))
+    .max(50)
+    .optional(),
+});
+
+export type IssueBody = z.output<typeof issueBody>;
+
+const invalid = (sentence: string): Refusal => new Refusal("request_invalid", sentence);
+
+/** Throws `request_invalid` with the fix. */
+export function toIssueRequest(
+  body: IssueBody,
+  principal: Principal,
+  vendors: ReadonlyMap<string, BudgetVendor>,
+  pepperVersion: number,
+  now: number,
+): IssueRequest {
+  const chosen = chooseVendors(body, vendors);
+  const { limits } = body;
+  return {
+    owner: principal.owner,
+    label: chooseLabel(body),
+    execution: body.execution ?? null,
+    asked: canonicalAsked(body, chosen),
+    scope: {
+      vendors: chosen.map((vendor) => vendor.id),
+      allowedEndpoints: checkEndpoints(body.allowed_endpoints, chosen),
+      accounts: [...new Set(body.accounts)],
+      perCallMicros: limits?.per_call_usd ?? null,
+      callsPerMinute: limits?.calls_per_minute ?? null,
+      maxCalls: limits?.max_calls ?? null,
+      concurrency: limits?.concurrency ?? DEFAULT_CONCURRENCY,
+      assumeMicros: limits?.assume_usd ?? null,
+    },
+    ...chooseCaps(body),
+    expiresAt: now + body.expires_in,
+    by: principal.by,
+    pepperVersion,
+  };
+}
+
+function chooseLabel({ label, agent_run_label: alias }: IssueBody): string {
+  if (label !== undefined && alias !== undefined && label !== alias) {
+    throw invalid("`label` and `agent_run_label` are two names of one field and differ; send one of them");
+  }
+  const chosen = label ?? alias;
+  if (chosen === undefined) throw invalid("`label` is missing; name the run, such as the execution's name");
+  return chosen;
+}
+
+function chooseVendors({ vendor, vendors }: IssueBody, known: ReadonlyMap<string, BudgetVendor>): BudgetVendor[] {
+  if ((vendor === undefined) === (vendors === undefined)) {
+    throw invalid('send either `vendor`, such as "stripe", or `vendors`, a list of several');
+  }
+  const chosen = [...new Set(vendors ?? [vendor!])].map((id) => {
+    const found = known.get(id);
+    if (found) return found;
+    const names = [...known.keys()];
+    const near = nearest(id, names);
+    const fix = near
+      ? `did you mean \`${near}\`?`
+      : `this proxy has ${names.join(", ") || "none; set KEYBRAKE_VENDORS"}`;
+    throw invalid(`there is no vendor \`${id}\`; ${fix}`);
+  });
+  for (const [index, left] of chosen.entries()) {
+    for (const right of chosen.slice(index + 1)) {
+      const shared = overlap(left, right) ?? overlap(right, left);
+      if (shared === null) continue;
+      throw invalid(`${left.id} and ${right.id} both have the path ${shared}; issue one key for each`);
+    }
+  }
+  return chosen;
+}
+
+/** A bare path of `left` that `right` would answer too: then the vendor of such a request could not be told. */
+function overlap(left: BudgetVendor, right: BudgetVendor): string | null {
+  for (const { endpoint } of left.endpoints) {
+    const path = endpoint.slice(endpoint.indexOf(" ") + 1);
+    const segments = path
+      .split("/")
+      .slice(1)
+      .map((segment) => segment.replace(/\{[^}]*\}/g, "x"));
+    if (left.ownsPath(segments) && right.ownsPath(segments)) return path;
+  }
+  return null;
+}
+
+function chooseCaps(body: IssueBody): Pick<IssueRequest, "capMicros" | "dailyCapMicros"> {
+  const { usd_cap: cap, daily_usd_cap: daily } = body;
+  if (cap === undefined && daily === undefined) {
+    throw invalid('the cap is missing; send `usd_cap` for the key\'s life, such as "500.00", or `daily_usd_cap`');
+  }
+  // A key that lives a day or less gets one window for its life: a job that runs across midnight must not spend twice.
+  if (daily !== undefined && body.expires_in <= DAY_MS) {
+    return { capMicros: Math.min(cap ?? daily, daily), dailyCapMicros: null };
+  }
+  return { capMicros: cap ?? null, dailyCapMicros: daily ?? null };
+}
+
+/** As the scope keeps them: bare with one vendor, `vendor:entry` with several. */
+function checkEndpoints(entries: readonly string[], vendors: readonly BudgetVendor[]): string[] {
+  const [only] = vendors;
+  const single = vendors.length === 1;
+  const names = vendors.map(({ id }) => id);
+  const checked = entries.flatMap((entry) => {
+    const prefixed = /^([^\s:/]+):(.*)$/s.exec(entry);
+    const vendor = prefixed ? vendors.find((candidate) => candidate.id === prefixed[1]) : single ? only : undefined;
+    if (!prefixed && !single && entry === "*") return vendors.map((each) => `${each.id}:*`);
+    if (prefixed && !vendor) {
+      throw invalid(
+        `\`${entry.slice(0, 200)}\` names a vendor that this key is not for; it is for ${names.join(", ")}`,
+      );
+    }
+    if (!vendor) {
+      const example = `${names[0]}:${entry}`.slice(0, 200);
+      throw invalid(`with several vendors an endpoint names its own: write \`${example}\``);
+    }
+    const bare = prefixed ? prefixed[2]! : entry;
+    const wrong = vendor.checkAllowed(bare);
+    if (wrong !== null) throw invalid(`\`allowed_endpoints\`: ${wrong}`);
+    return [single ? bare : `${vendor.id}:${bare}`];
+  });
+  return [...new Set(checked)];
+}
+
+/**
+ * The body as asked, label aside, in one text for all ways to ask the same: aliases, dollars as number or string, units of the
+ * lifetime, order and repeats in lists. What was not asked stays out, so a default that changes breaks no retry.
+ */
+export function canonicalAsked(body: IssueBody, vendors: readonly Pick<BudgetVendor, "id">[]): string {
+  const dollars = (micros: number | undefined) => (micros === undefined ? undefined : formatUsd(micros));
+  const set = (list: readonly string[] | undefined) => (list === undefined ? undefined : [...new Set(list)].sort());
+  const { limits } = body;
+  return JSON.stringify({
+    accounts: set(body.accounts),
+    allowed_endpoints: set(body.allowed_endpoints),
+    daily_usd_cap: dollars(body.daily_usd_cap),
+    execution: body.execution,
+    expires_in_ms: body.expires_in,
+    limits: limits && {
+      assume_usd: dollars(limits.assume_usd),
+      calls_per_minute: limits.calls_per_minute,
+      concurrency: limits.concurrency,
+      max_calls: limits.max_calls,
+      per_call_usd: dollars(limits.per_call_usd),
+    },
+    usd_cap: dollars(body.usd_cap),
+    vendors: set(vendors.map((vendor) => vendor.id)),
+  });
+}

@@ -1,0 +1,126 @@
+/**
+ * `npm run bench`: the proxy's figures of performance, each with its baseline from the same run on the same machine.
+ * Everything runs on loopback; what the figures say holds for ratios, not for absolute speed elsewhere.
+ */
+import { mkdtemp, rm, statfs } from "node:fs/promises";
+import { availableParallelism, tmpdir } from "node:os";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import { Child } from "./child.ts";
+import { type Figure, figuresText, met } from "./figures.ts";
+import { latency, longAnswers, type Setting, soak, throughput } from "./parts.ts";
+import { profileProxy } from "./profile.ts";
+import { startProxy } from "./proxy.ts";
+
+const usage = `npm run bench -- [--seconds 3] [--rounds 5] [--clients 50] [--rate 200] [--soak 300000] [--export 100000]
+                 [--only throughput,latency,soak,export] [--json] [--check]
+npm run bench -- --profile [--seconds 10]
+
+--seconds   of each round            --soak    calls for the memory figure
+--rounds    whose median counts      --export  calls that an export and a proof go over
+--check     exit 1 when a target is missed
+--profile   the proxy's functions by their own CPU time
+`;
+
+const TMPFS = 0x01021994;
+const partNames = ["throughput", "latency", "soak", "export"] as const;
+
+function whole(name: string, text: string): number {
+  if (!/^[1-9]\d{0,7}$/.test(text)) throw new Error(`\`--${name} ${text}\`: give a whole number from 1`);
+  return Number(text);
+}
+
+function readOptions() {
+  const { values } = parseArgs({
+    options: {
+      seconds: { type: "string" },
+      rounds: { type: "string", default: "5" },
+      clients: { type: "string", default: "50" },
+      rate: { type: "string", default: "200" },
+      soak: { type: "string", default: "300000" },
+      export: { type: "string", default: "100000" },
+      only: { type: "string", default: partNames.join(",") },
+      json: { type: "boolean", default: false },
+      check: { type: "boolean", default: false },
+      profile: { type: "boolean", default: false },
+      help: { type: "boolean", default: false },
+    },
+  });
+  const only = values.only.split(",");
+  const unknown = only.find((name) => !partNames.some((part) => part === name));
+  if (unknown !== undefined) throw new Error(`\`--only ${unknown}\`: the parts are ${partNames.join(", ")}`);
+  return {
+    ...values,
+    only: new Set(only),
+    seconds: whole("seconds", values.seconds ?? (values.profile ? "10" : "3")),
+    rounds: whole("rounds", values.rounds),
+    clients: whole("clients", values.clients),
+    rate: whole("rate", values.rate),
+    soak: whole("soak", values.soak),
+    export: whole("export", values.export),
+  };
+}
+
+type Options = ReturnType<typeof readOptions>;
+
+async function runParts(options: Options, directory: string, upstream: Child, children: Child[]): Promise<Figure[]> {
+  const setting: Setting = { ...options, say: (text) => process.stderr.write(`${text}\n`) };
+  const env = { UPSTREAM: upstream.url.origin };
+  const proxy = await startProxy(directory, upstream.url);
+  children.push(proxy.child);
+  const figures: Figure[] = [];
+  if (options.only.has("throughput")) {
+    const forwardOnly = await Child.start("forward-only.ts", { directory, env });
+    children.push(forwardOnly);
+    const handWritten = await Child.start("hand-written.ts", { directory, env });
+    children.push(handWritten);
+    figures.push(...(await throughput(setting, proxy, forwardOnly, handWritten, upstream)));
+  }
+  if (options.only.has("latency")) figures.push(...(await latency(setting, proxy, upstream, options.rate)));
+  if (options.only.has("soak")) figures.push(...(await soak(setting, proxy, options.soak)));
+  if (options.only.has("export")) figures.push(...(await longAnswers(setting, proxy, options.export)));
+  return figures;
+}
+
+async function main(): Promise<void> {
+  const options = readOptions();
+  if (options.help) {
+    process.stdout.write(usage);
+    return;
+  }
+  const directory = await mkdtemp(join(tmpdir(), "keybrake-bench-"));
+  const children: Child[] = [];
+  try {
+    const upstream = await Child.start("upstream.ts", { directory });
+    children.push(upstream);
+    if (options.profile) {
+      process.stdout.write(await profileProxy(directory, upstream.url, options.clients, options.seconds));
+      return;
+    }
+    const figures = await runParts(options, directory, upstream, children);
+    const machine = {
+      node: process.version,
+      cores: availableParallelism(),
+      clients: options.clients,
+      disk: (await statfs(directory)).type === TMPFS ? "memory (tmpfs): commits cost less than on a disk" : "disk",
+    };
+    if (options.json)
+      process.stdout.write(`${JSON.stringify({ machine, figures: figures.map((f) => ({ ...f, met: met(f) })) })}\n`);
+    else {
+      const { node, cores, clients, disk } = machine;
+      process.stdout.write(`\nNode ${node}, ${cores} cores, ${clients} clients on one key, database on ${disk}\n\n`);
+      process.stdout.write(figuresText(figures));
+    }
+    if (options.check && figures.some((figure) => met(figure) === false)) process.exitCode = 1;
+  } finally {
+    for (const child of children.reverse()) await child.stop();
+    await rm(directory, { recursive: true, force: true });
+  }
+}
+
+try {
+  await main();
+} catch (error) {
+  process.stderr.write(`bench: ${error instanceof Error ? error.message : String(error)}\n`);
+  process.exitCode = 1;
+}

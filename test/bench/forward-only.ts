@@ -1,0 +1,12 @@
+/** First baseline: http-proxy-3 forwarding every request as it is, over kept connections. No key, no price, no ledger. */
+import { Agent, createServer } from "node:http";
+import { createProxyServer } from "http-proxy-3";
+import { listenAndReport } from "./listen.ts";
+
+const target = process.env.UPSTREAM;
+if (!target) throw new Error("UPSTREAM is missing");
+const proxy = createProxyServer({ target, agent: new Agent({ keepAlive: true }) });
+proxy.on("error", (error, _request, response) => {
+  if ("writeHead" in response) response.writeHead(502).end(error.message);
+});
+listenAndReport(createServer((request, response) => proxy.web(request, response)));

@@ -1,0 +1,36 @@
+/** What a process of the bench tells of itself when it is asked over its IPC channel. */
+import { monitorEventLoopDelay } from "node:perf_hooks";
+
+/** `watch` begins to watch the event loop's delay anew. */
+export type Command = "report" | "watch";
+
+export interface Report {
+  rssBytes: number;
+  /** User and system time of all its threads since it started, ms. */
+  cpuMs: number;
+  /** Longest delay of the event loop since `watch`, ms. */
+  loopDelayMs: number;
+}
+
+const RESOLUTION_MS = 2;
+
+export function answerReports(): void {
+  // Not running until it is asked for: its timer would cost the figures of throughput a little.
+  const delay = monitorEventLoopDelay({ resolution: RESOLUTION_MS });
+  process.on("message", (command: Command) => {
+    if (command === "watch") {
+      delay.reset();
+      delay.enable();
+    }
+    const { user, system } = process.cpuUsage();
+    const report: Report = {
+      rssBytes: process.memoryUsage.rss(),
+      cpuMs: (user + system) / 1000,
+      // A sample is the time between two ticks of the timer, its own interval included.
+      loopDelayMs: Math.max(0, delay.max / 1e6 - RESOLUTION_MS),
+    };
+    process.send?.(report);
+  });
+  // A bench that was killed leaves nothing behind.
+  process.on("disconnect", () => process.exit(0));
+}

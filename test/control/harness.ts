@@ -1,0 +1,180 @@
+/** The control plane on a real socket, over the real ledger and the store in memory, with a clock that the test moves. */
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { type Clock, systemRandom } from "../../service/clock.ts";
+import { adminKeyWay, hashAdminKey } from "../../service/control/admin-key.ts";
+import { buildControl } from "../../service/control/control.ts";
+import type { BudgetVendor, ControlDeps } from "../../service/control/route.ts";
+import type { Ledger, Outcome, ReserveRequest } from "../../service/ledger/ledger.ts";
+import { openLedger } from "../../service/ledger/open-ledger.ts";
+import type { Call } from "../../service/ledger/types.ts";
+import { createLogger } from "../../service/log.ts";
+import { pepperInMemory } from "../../service/secrets/pepper.ts";
+import { MemoryStore } from "../../service/stores/memory.ts";
+import { VaultKeys } from "../../service/vault-key.ts";
+import { checkEntry } from "../../service/vendors/allow-list.ts";
+import { parseTemplate } from "../../service/vendors/paths.ts";
+import { ControlClient } from "../support/control-client.ts";
+
+export const ADMIN_KEY = "canary-admin-key-of-the-tests-0123456789";
+export const START = Date.UTC(2026, 10, 22, 10, 0, 0);
+
+export class ManualClock implements Clock {
+  time = START;
+  now = (): number => this.time;
+  delay = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+}
+
+export interface Harness {
+  url: string;
+  client: ControlClient;
+  anonymous: ControlClient;
+  clock: ManualClock;
+  store: MemoryStore;
+  ledger: Ledger;
+  vaultKeys: VaultKeys;
+  logged: string[];
+  close(): Promise<void>;
+}
+
+export async function startControl(
+  vendors: readonly BudgetVendor[],
+  replace: Partial<ControlDeps> = {},
+): Promise<Harness> {
+  const clock = new ManualClock();
+  const logged: string[] = [];
+  const log = createLogger({ write: (line) => logged.push(line) });
+  const store = new MemoryStore({ clock });
+  const ledger = openLedger({ store, clock, random: systemRandom, log });
+  const vaultKeys = new VaultKeys(pepperInMemory(systemRandom));
+  const app = buildControl({
+    ledger,
+    store,
+    vendors: new Map(vendors.map((vendor) => [vendor.id, vendor])),
+    vaultKeys,
+    clock,
+    log,
+    authenticate: [adminKeyWay(hashAdminKey(ADMIN_KEY, systemRandom))],
+    reconcile: async () => ({ looked: 0, settled: 0, released: 0, unknown: 0, repriced: 0 }),
+    ...replace,
+  });
+  const server = createServer(app);
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  return {
+    url,
+    client: new ControlClient(url, ADMIN_KEY),
+    anonymous: new ControlClient(url, null),
+    clock,
+    store,
+    ledger,
+    vaultKeys,
+    logged,
+    close: async () => {
+      server.closeAllConnections();
+      await new Promise((resolve) => server.close(resolve));
+    },
+  };
+}
+
+/** A body that `POST /vault/keys` takes. */
+export function keyBody(label: string, more: Record<string, unknown> = {}): Record<string, unknown> {
+  return {
+    vendor: "stripe",
+    usd_cap: 500,
+    allowed_endpoints: ["POST /v1/payment_intents"],
+    expires_in: "2h",
+    label,
+    ...more,
+  };
+}
+
+export async function issueKey(
+  { client }: Harness,
+  label: string,
+  more: Record<string, unknown> = {},
+): Promise<{ keyId: string; vaultKey: string }> {
+  const answer = await client.post("/vault/keys", keyBody(label, more));
+  if (answer.status !== 201) throw new Error(`not issued: ${answer.text}`);
+  return { keyId: String(answer.json["key_id"]), vaultKey: String(answer.json["vault_key"]) };
+}
+
+let requests = 0;
+
+function reserveRequest(more: Partial<ReserveRequest>): ReserveRequest {
+  requests += 1;
+  return {
+    vendor: "stripe",
+    endpoint: "POST /v1/payment_intents",
+    method: "POST",
+    path: "/v1/payment_intents",
+    canonical: `request ${requests}`,
+    shield: true,
+    quoteMicros: 40_000_000,
+    object: null,
+    currency: "usd",
+    amountMinor: 4000,
+    clientKey: null,
+    dedupe: null,
+    task: null,
+    attempt: null,
+    idempotent: true,
+    idempotencyLifeMs: 82_800_000,
+    leaseMs: 120_000,
+    lookup: null,
+    ...more,
+  };
+}
+
+/** Drives one call through the ledger, as the data plane does, to the outcome asked for; `null` leaves it reserved. */
+export async function makeCall(
+  { ledger }: Harness,
+  keyId: string,
+  outcome: "settled" | "released" | "unknown" | null,
+  more: Partial<ReserveRequest> = {},
+): Promise<Call> {
+  const request = reserveRequest(more);
+  const reservation = await ledger.reserve(keyId, request);
+  if (reservation.kind !== "forward") throw new Error("a repeat");
+  if (outcome === null) return reservation.call;
+  const ends: Record<typeof outcome, Outcome> = {
+    settled: {
+      kind: "settle",
+      status: 200,
+      micros: request.quoteMicros,
+      pricePending: false,
+      currency: "usd",
+      amountMinor: 4000,
+      objectId: `pi_${requests}`,
+      object: null,
+      receipt: null,
+    },
+    released: { kind: "release", status: 402, code: "declined" },
+    unknown: { kind: "unknown", status: null, code: "timeout" },
+  };
+  return ledger.finish(keyId, reservation.call.id, reservation.send, ends[outcome]);
+}
+
+/** A vendor as far as budgets go, with the connectors' own check of allow-lists. @param bare First segment of its bare paths. */
+export function budgetVendor(id: string, bare: string, endpoints: readonly string[]): BudgetVendor {
+  const parsed = endpoints.map((endpoint) => {
+    const [method = "", path = ""] = endpoint.split(" ");
+    return { endpoint, method, template: parseTemplate(path) };
+  });
+  return {
+    id,
+    endpoints: endpoints.map((endpoint) => ({ endpoint, kind: "priced" })),
+    ownsPath: (segments) => segments[0] === bare,
+    checkAllowed: (entry) => checkEntry(entry, parsed, id),
+  };
+}
+
+export const stripe = budgetVendor("stripe", "v1", [
+  "POST /v1/payment_intents",
+  "POST /v1/payment_intents/{id}/capture",
+  "POST /v1/refunds",
+  "GET /v1/prices/{id}",
+]);
+export const resend = budgetVendor("resend", "emails", ["POST /emails", "POST /emails/batch"]);
+/** Claims `/v1/…` like Stripe. */
+export const mapper = budgetVendor("mapper", "v1", ["GET /v1/geocode"]);

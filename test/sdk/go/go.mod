@@ -1,0 +1,5 @@
+module keybrake.test/sdk
+
+go 1.22
+
+require github.com/stripe/stripe-go/v85 v85.0.0

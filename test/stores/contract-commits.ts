@@ -1,0 +1,308 @@
+/** Part of the store contract: commits, reads, receipts, settings. */
+import { describe, expect, test } from "vitest";
+import type { DocId } from "../../service/ledger/types.ts";
+import { docAs, type Store, type Write } from "../../service/stores/store.ts";
+import type { OpenedStore } from "./contract.ts";
+import { create, KeyWriter, put, START, sampleCall, sampleKey, samplePage } from "./samples.ts";
+
+export function commitContract(opened: () => OpenedStore): void {
+  const store = () => opened().store;
+  describe("a commit", () => {
+    atomicity(store);
+    versions(store);
+    documents(store);
+    times(opened);
+  });
+  describe("a read", () => reads(store));
+  describe("receipts and settings", () => small(store));
+}
+
+function atomicity(store: () => Store): void {
+  test("keeps the key, the documents and the page", async () => {
+    const key = new KeyWriter(store(), "k1", { label: "nightly ✓ 日本 \u0000 \ud83d\ude80" });
+    const call = sampleCall("c1", { path: "/é/\u2028" });
+    await key.write([create(call), { op: "create", id: "a:x", doc: { callId: "c1" } }], samplePage("k1", 1, 2));
+    const snapshot = await store().read("k1", ["c:c1", "a:x", "o:none"]);
+    expect(snapshot).toEqual({
+      state: key.state,
+      version: key.version,
+      docs: new Map<DocId, unknown>([
+        ["c:c1", call],
+        ["a:x", { callId: "c1" }],
+      ]),
+    });
+    expect(await store().listPages("k1", 1, 10)).toEqual([samplePage("k1", 1, 2)]);
+  });
+
+  test("that creates documents which exist writes nothing and names all of them", async () => {
+    const other = new KeyWriter(store(), "k0");
+    await other.write([create(sampleCall("c1")), { op: "create", id: "u:m", doc: { callIds: [] } }]);
+    const key = new KeyWriter(store(), "k1");
+    await key.write([{ op: "create", id: "r:c1", doc: { sealed: "s", expiresAt: START } }]);
+    const writes: Write[] = [
+      create(sampleCall("new")),
+      create(sampleCall("c1", { keyId: "k1", state: "settled" })),
+      { op: "put", id: "o:owned", doc: { callId: "new" } },
+      { op: "create", id: "r:c1", doc: { sealed: "other", expiresAt: START } },
+      { op: "create", id: "u:m", doc: { callIds: ["new"] } },
+    ];
+    const result = await store().commit("k1", key.next(writes, samplePage("k1", 1, 1)));
+    expect(result.kind).toBe("exists");
+    expect(result.kind === "exists" && [...result.ids].sort()).toEqual(["c:c1", "r:c1", "u:m"]);
+    const after = await store().read("k1", ["c:new", "c:c1", "o:owned", "r:c1", "u:m"]);
+    expect(after?.version).toBe(key.version);
+    expect(after?.state).toEqual(key.state);
+    expect([...(after?.docs.keys() ?? [])].sort()).toEqual(["c:c1", "r:c1", "u:m"]);
+    expect(after && docAs(after.docs, "c", "c1")?.state).toBe("reserved");
+    expect(after && docAs(after.docs, "r", "c1")?.sealed).toBe("s");
+    expect(await store().listPages("k1", 1, 10)).toEqual([]);
+    await key.write([create(sampleCall("new"))]);
+  });
+
+  test("takes no notice of what the caller changes afterwards, and neither does a read's result reach the store", async () => {
+    const key = new KeyWriter(store(), "k1");
+    const call = sampleCall("c1");
+    const commit = key.next([create(call)]);
+    const committing = store().commit("k1", commit);
+    call.state = "settled";
+    commit.state.spentMicros = 7;
+    await committing;
+    const first = await store().read("k1", ["c:c1"]);
+    expect(first?.state.spentMicros).toBe(0);
+    const found = first && docAs(first.docs, "c", "c1");
+    expect(found?.state).toBe("reserved");
+    if (found) found.state = "settled";
+    const second = await store().read("k1", ["c:c1"]);
+    expect(second && docAs(second.docs, "c", "c1")?.state).toBe("reserved");
+  });
+}
+
+function versions(store: () => Store): void {
+  test("of a new key conflicts when the key exists, and writes nothing", async () => {
+    await new KeyWriter(store(), "k1").write();
+    const again = {
+      version: null,
+      state: sampleKey("k1", { spentMicros: 5 }),
+      page: null,
+      writes: [create(sampleCall("c1"))],
+    };
+    expect(await store().commit("k1", again)).toEqual({ kind: "conflict" });
+    const after = await store().read("k1", ["c:c1"]);
+    expect(after?.state.spentMicros).toBe(0);
+    expect(after?.docs.size).toBe(0);
+  });
+
+  test("at a version that is over conflicts, and writes nothing", async () => {
+    const key = new KeyWriter(store(), "k1");
+    await key.write();
+    const late = key.next([create(sampleCall("late"))], samplePage("k1", 1, 1));
+    await key.write();
+    expect(await store().commit("k1", late)).toEqual({ kind: "conflict" });
+    expect((await store().read("k1", ["c:late"]))?.docs.size).toBe(0);
+    expect((await store().read("k1", []))?.version).toBe(key.version);
+    expect(await store().listPages("k1", 1, 10)).toEqual([]);
+  });
+
+  test("at a version of a key that does not exist conflicts", async () => {
+    const key = new KeyWriter(store(), "k1");
+    await key.write();
+    const commit = { ...key.next([]), state: sampleKey("k2") };
+    expect(await store().commit("k2", commit)).toEqual({ kind: "conflict" });
+    expect(await store().read("k2", [])).toBeNull();
+  });
+
+  test("changes the version even when it changes nothing else", async () => {
+    const key = new KeyWriter(store(), "k1");
+    await key.write();
+    const before = key.version;
+    await store().commit("k1", { version: before, state: key.state, page: null, writes: [] });
+    expect((await store().read("k1", []))?.version).not.toBe(before);
+  });
+
+  test("wins alone: of 64 at one version one applies, and only its documents are there", async () => {
+    const key = new KeyWriter(store(), "k1");
+    await key.write();
+    const ids = Array.from({ length: 64 }, (_, index) => `c${index}`);
+    const results = await Promise.all(ids.map((id) => store().commit("k1", key.next([create(sampleCall(id))]))));
+    expect(results.filter((result) => result.kind === "committed")).toHaveLength(1);
+    expect(results.filter((result) => result.kind === "conflict")).toHaveLength(63);
+    const winner = ids[results.findIndex((result) => result.kind === "committed")];
+    const after = await store().read(
+      "k1",
+      ids.map((id): DocId => `c:${id}`),
+    );
+    expect([...(after?.docs.keys() ?? [])]).toEqual([`c:${winner}`]);
+  });
+
+  test("of a new key wins alone: of 64 that make it one applies", async () => {
+    const results = await Promise.all(
+      Array.from({ length: 64 }, (_, index) => new KeyWriter(store(), "k1", { token: `t${index}` }).next([])).map(
+        (each) => store().commit("k1", each),
+      ),
+    );
+    expect(results.filter((result) => result.kind === "committed")).toHaveLength(1);
+    const winner = results.findIndex((result) => result.kind === "committed");
+    expect((await store().read("k1", []))?.state.token).toBe(`t${winner}`);
+  });
+
+  test("of one key fails without its neighbours: conflict, exists and committed side by side", async () => {
+    const keys = ["k1", "k2", "k3", "k4"].map((id) => new KeyWriter(store(), id));
+    for (const key of keys) await key.write();
+    const [k1, k2, k3, k4] = keys as [KeyWriter, KeyWriter, KeyWriter, KeyWriter];
+    await k4.write([create(sampleCall("old"))]);
+    const stale = k2.next([create(sampleCall("c2"))]);
+    await k2.write();
+    const results = await Promise.all([
+      store().commit("k1", k1.next([create(sampleCall("c1"))])),
+      store().commit("k2", stale),
+      store().commit("k3", k3.next([create(sampleCall("c3")), create(sampleCall("old"))])),
+      store().commit("k4", k4.next([create(sampleCall("c4"))])),
+    ]);
+    expect(results.map((result) => result.kind)).toEqual(["committed", "conflict", "exists", "committed"]);
+    const after = await store().read("k1", ["c:c1", "c:c2", "c:c3", "c:c4"]);
+    expect([...(after?.docs.keys() ?? [])]).toEqual(["c:c1", "c:c4"]);
+  });
+}
+
+function documents(store: () => Store): void {
+  test("puts: a document that exists is replaced, one that does not is made", async () => {
+    const key = new KeyWriter(store(), "k1");
+    await key.write([create(sampleCall("c1")), { op: "put", id: "o:x", doc: { callId: "c1" } }]);
+    await key.write([
+      put(sampleCall("c1", { state: "settled" })),
+      put(sampleCall("c2")),
+      { op: "put", id: "o:x", doc: { callId: "c2" } },
+    ]);
+    const docs = (await store().read("k1", ["c:c1", "c:c2", "o:x"]))?.docs ?? new Map();
+    expect(docAs(docs, "c", "c1")?.state).toBe("settled");
+    expect(docAs(docs, "c", "c2")?.state).toBe("reserved");
+    expect(docAs(docs, "o", "x")).toEqual({ callId: "c2" });
+  });
+
+  test("deletes, also what is not there; a deleted id can be created again", async () => {
+    const key = new KeyWriter(store(), "k1");
+    const ids: DocId[] = ["c:c1", "a:x", "r:c1", "u:m"];
+    const writes: Write[] = [
+      create(sampleCall("c1")),
+      { op: "create", id: "a:x", doc: { callId: "c1" } },
+      { op: "create", id: "r:c1", doc: { sealed: "s", expiresAt: START } },
+      { op: "create", id: "u:m", doc: { callIds: ["c1"] } },
+    ];
+    await key.write(writes);
+    await key.write([...ids, "o:none" as const].map((id) => ({ op: "delete", id })));
+    expect((await store().read("k1", ids))?.docs.size).toBe(0);
+    await key.write(writes);
+    expect((await store().read("k1", ids))?.docs.size).toBe(4);
+  });
+
+  test("applies its writes in their order", async () => {
+    const key = new KeyWriter(store(), "k1");
+    await key.write([
+      create(sampleCall("c1")),
+      put(sampleCall("c1", { state: "settled" })),
+      { op: "create", id: "u:m", doc: { callIds: ["c1"] } },
+      { op: "delete", id: "u:m" },
+    ]);
+    const docs = (await store().read("k1", ["c:c1", "u:m"]))?.docs ?? new Map();
+    expect(docAs(docs, "c", "c1")?.state).toBe("settled");
+    expect(docs.size).toBe(1);
+  });
+
+  test("takes 200 calls and receipts of 100 KiB, and gives them back unchanged", async () => {
+    const key = new KeyWriter(store(), "k1");
+    const sealed = "Zm9v".repeat(25_600);
+    const calls = Array.from({ length: 200 }, (_, index) => sampleCall(`c${index}`, { task: index }));
+    await key.write(calls.map(create), samplePage("k1", 1, 200));
+    await key.write([{ op: "create", id: "r:c7", doc: { sealed, expiresAt: START } }]);
+    const after = await store().read("k1", ["r:c7", ...calls.map((call): DocId => `c:${call.id}`)]);
+    expect(after && docAs(after.docs, "r", "c7")?.sealed).toBe(sealed);
+    expect(after?.docs.size).toBe(201);
+    expect(after && docAs(after.docs, "c", "c199")).toEqual(calls[199]);
+    expect((await store().findPage("k1", 200))?.records).toHaveLength(200);
+  });
+}
+
+function times(opened: () => OpenedStore): void {
+  test("answers the store's time, which never goes back even when the clock does", async ({ skip }) => {
+    const { store, setTime } = opened();
+    if (!setTime) return skip("this store has a time of its own");
+    const key = new KeyWriter(store, "k1");
+    setTime(START + 5_000);
+    expect(await key.write()).toBe(START + 5_000);
+    setTime(START);
+    expect(await key.write()).toBe(START + 5_000);
+    expect(await new KeyWriter(store, "k2").write()).toBe(START + 5_000);
+    setTime(START + 5_001);
+    expect(await key.write()).toBe(START + 5_001);
+  });
+}
+
+function reads(store: () => Store): void {
+  test("of a key that does not exist is null", async () => {
+    expect(await store().read("none", ["c:x"])).toBeNull();
+    expect(await store().findCall("none")).toBeNull();
+    expect(await store().findPage("none", 1)).toBeNull();
+    expect(await store().listPages("none", 1, 10)).toEqual([]);
+  });
+
+  test("shows one moment: the key and its documents never from two commits", async () => {
+    const key = new KeyWriter(store(), "k1");
+    await key.write([create(sampleCall("c1", { sends: 1 })), create(sampleCall("c2", { sends: 1 }))]);
+    let writing = true;
+    const writer = (async () => {
+      for (let round = 2; round < 60; round += 1) {
+        await key.write([put(sampleCall("c1", { sends: round })), put(sampleCall("c2", { sends: round }))]);
+      }
+      writing = false;
+    })();
+    while (writing) {
+      const seen = await store().read("k1", ["c:c1", "c:c2"]);
+      const sends = seen && [docAs(seen.docs, "c", "c1")?.sends, docAs(seen.docs, "c", "c2")?.sends];
+      expect(sends).toEqual([seen?.state.sequence, seen?.state.sequence]);
+    }
+    await writer;
+  });
+
+  test("by a call's id needs no key", async () => {
+    await new KeyWriter(store(), "k1").write([create(sampleCall("c1"))]);
+    expect(await store().findCall("c1")).toEqual(sampleCall("c1"));
+  });
+}
+
+function small(store: () => Store): void {
+  test("receipts that are over are swept, at most as many as asked, and no others", async () => {
+    const key = new KeyWriter(store(), "k1");
+    const receipt = (id: string, expiresAt: number): Write => ({
+      op: "create",
+      id: `r:${id}`,
+      doc: { sealed: id, expiresAt },
+    });
+    await key.write([
+      receipt("a", START - 10),
+      receipt("b", START - 5),
+      receipt("c", START - 1),
+      receipt("d", START + 1),
+    ]);
+    expect(await store().sweepReceipts(START, 2)).toBe(2);
+    expect(await store().sweepReceipts(START, 1_000)).toBe(1);
+    expect(await store().sweepReceipts(START, 1_000)).toBe(0);
+    const left = await store().read("k1", ["r:a", "r:b", "r:c", "r:d"]);
+    expect([...(left?.docs.keys() ?? [])]).toEqual(["r:d"]);
+  });
+
+  test("a receipt whose life was made longer is not swept at its old end", async () => {
+    const key = new KeyWriter(store(), "k1");
+    await key.write([{ op: "create", id: "r:a", doc: { sealed: "a", expiresAt: START - 10 } }]);
+    await key.write([{ op: "put", id: "r:a", doc: { sealed: "a", expiresAt: START + 10 } }]);
+    expect(await store().sweepReceipts(START, 10)).toBe(0);
+  });
+
+  test("a setting is written once: 32 that race all get the first value", async () => {
+    expect(await store().setting("admin")).toBeNull();
+    const kept = await Promise.all(Array.from({ length: 32 }, (_, index) => store().settingOnce("admin", `v${index}`)));
+    expect(new Set(kept).size).toBe(1);
+    expect(await store().settingOnce("admin", "late")).toBe(kept[0]);
+    expect(await store().setting("admin")).toBe(kept[0]);
+    expect(await store().setting("other")).toBeNull();
+  });
+}

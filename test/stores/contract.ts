@@ -1,0 +1,28 @@
+/**
+ * Goal: every store keeps the promises that the ledger is built on. Method: one suite of black-box tests through the
+ * `Store` interface, run on each store. Limit: it cannot see durability (see sqlite-crash.test.ts), and an interleaving
+ * that this run did not meet.
+ */
+import { afterEach, beforeEach, describe } from "vitest";
+import type { Store } from "../../service/stores/store.ts";
+import { commitContract } from "./contract-commits.ts";
+import { listingContract } from "./contract-listings.ts";
+
+export interface OpenedStore {
+  store: Store;
+  /** The store's time source; a store with a time of its own (a database server) leaves it out. */
+  setTime?: (ms: number) => void;
+}
+
+/** @param open opens a store with nothing in it; the suite closes it. */
+export function storeContract(name: string, open: () => Promise<OpenedStore>): void {
+  describe(`store contract: ${name}`, () => {
+    let opened: OpenedStore;
+    beforeEach(async () => {
+      opened = await open();
+    });
+    afterEach(() => opened.store.close());
+    commitContract(() => opened);
+    listingContract(() => opened.store);
+  });
+}
