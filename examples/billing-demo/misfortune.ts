@@ -1,5 +1,5 @@
 /**
- * Preloaded (`node --import`) into the task attempts that are to die: the task's code and its SDK are as they always are.
+ * Preloaded (`node --require`) into the task attempts that are to die: the task's code and its SDK are as they always are.
  * `DEMO_MISFORTUNE` says how:
  * - `exit`: the vendor has been paid, then the task ends with 1 before it could note that;
  * - `kill`: the same by SIGKILL, as when a container is evicted or runs out of memory;

@@ -4,8 +4,8 @@ import { randomInt } from "node:crypto";
 import { setMaxListeners } from "node:events";
 import { closeSync, openSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { formatUsd } from "../../service/money.ts";
+import { buildImage, type Image } from "./build-image.ts";
 import { type Comparison, compareBooks } from "./compare-books.ts";
 import { type Job, type JobResult, runJob } from "./job-runner.ts";
 import { type LedgerBooks, readLedger } from "./ledger-books.ts";
@@ -138,7 +138,7 @@ async function runTasks(options: DemoOptions, run: Run): Promise<JobResult> {
     tasks: options.tasks,
     parallelism: options.parallelism,
     maxRetries: MAX_RETRIES,
-    command: taskCommand,
+    command: taskCommand(await buildImage(join(run.directory, "image"))),
     env: {
       ...inherited(["PATH"]),
       KEYBRAKE_URL: run.proxy.url,
@@ -159,14 +159,13 @@ async function runTasks(options: DemoOptions, run: Run): Promise<JobResult> {
   }
 }
 
-const taskFile = fileURLToPath(new URL("billing-task.ts", import.meta.url));
-const misfortuneUrl = new URL("misfortune.ts", import.meta.url).href;
-
-function taskCommand(task: number, attempt: number): { args: string[]; env?: Record<string, string> } {
-  const misfortune = misfortuneOf(task, attempt);
-  return misfortune === null
-    ? { args: [taskFile] }
-    : { args: ["--import", misfortuneUrl, taskFile], env: { DEMO_MISFORTUNE: misfortune } };
+function taskCommand({ task: program, misfortune: preload }: Image): Job["command"] {
+  return (task, attempt) => {
+    const misfortune = misfortuneOf(task, attempt);
+    return misfortune === null
+      ? { args: [program] }
+      : { args: ["--require", preload, program], env: { DEMO_MISFORTUNE: misfortune } };
+  };
 }
 
 /** Every tenth task dies once, and of those every fourth dies twice; the ways take turns. */

@@ -1,5 +1,6 @@
 /** The commands, and how their failures become exit codes. */
 import { Command, CommanderError } from "commander";
+import { Refusal } from "../errors.ts";
 import { addAudit } from "./commands/audit.ts";
 import { addCalls } from "./commands/calls.ts";
 import { addKeys } from "./commands/keys.ts";
@@ -86,7 +87,8 @@ export async function run(args: readonly string[], around: Surroundings): Promis
       return 2;
     }
     const message = error instanceof Error ? error.message : String(error);
-    const text = error instanceof CommandFailure ? message : `failed: ${message}`;
+    const known = error instanceof CommandFailure || error instanceof Refusal;
+    const text = known ? message : `failed: ${message}`;
     around.stderr.write(`keybrake: ${sentence(text)}\n`);
     return 1;
   }

@@ -10,9 +10,6 @@ import type { Random } from "../clock.ts";
 import type { Store } from "../stores/store.ts";
 import type { Authenticate, Principal } from "./principal.ts";
 
-/** Shortest admin key taken, in characters. */
-export const MIN_ADMIN_KEY_LENGTH = 32;
-
 /** Name of the store's setting that keeps the hash of a key we made. */
 const SETTING = "admin_key_hash";
 

@@ -11,18 +11,6 @@ import { MAX_BODY_BYTES, readBody, readQuery } from "./read-input.ts";
 import type { Answer, ControlDeps, Route, RouteDeps } from "./route.ts";
 import { routes } from "./routes.ts";
 
-/** First path segments that belong to the control plane; no vendor may be mounted there. */
-export const reservedSegments = [
-  "vault",
-  "audit",
-  "calls",
-  "jobs",
-  "issuers",
-  "health",
-  "reconcile",
-  "openapi.json",
-] as const;
-
 /** Headers that decide something here, so each may be sent once only. */
 const singleHeaders = new Set(["authorization", "content-type", "content-length", "content-encoding", "accept"]);
 

@@ -41,6 +41,7 @@ export function renderKey(key: KeyState, now: number): z.infer<typeof keyShape> 
       unknown: key.counts.unknown,
     },
     refusals: key.refusals as Record<string, number>,
+    refusals_without_row: Object.values(key.refusals).reduce((sum, each) => sum + each, 0) - key.refusalRows,
     created_at: iso(key.createdAt),
     expires_at: iso(key.expiresAt),
     updated_at: iso(key.updatedAt),

@@ -55,6 +55,7 @@ export const keyShape = z
     available_micros: micros,
     counts: z.strictObject({ calls: count, reserved: count, settled: count, released: count, unknown: count }),
     refusals: z.record(z.string(), count).meta({ description: "Refused calls of this key by code." }),
+    refusals_without_row: count.meta({ description: "Refusals beyond the audit rows kept of one key's refusals." }),
     created_at: time,
     expires_at: time,
     updated_at: time,

@@ -57,7 +57,7 @@ export class ProxyServer extends Server {
   readonly #open = new WeakMap<Duplex, Open>();
   readonly #told = new WeakSet<Duplex>();
   readonly #turnedAway = new WeakSet<Duplex>();
-  #connected = 0;
+  readonly #sockets = new Set<Socket>();
 
   constructor(options: ServerOptions) {
     const { limits, log } = options;
@@ -77,7 +77,7 @@ export class ProxyServer extends Server {
     this.maxConnections = limits.connections + TURNED_AWAY;
     this.timeout = limits.upstreamMs + SILENCE_MARGIN_MS;
     this.on("connection", (socket: Socket) => this.#count(socket));
-    this.on("drop", () => log.warn({ connections: this.#connected }, "a connection was dropped"));
+    this.on("drop", () => log.warn({ connections: this.#sockets.size }, "a connection was dropped"));
     this.on("request", (request: IncomingMessage, response: ServerResponse) =>
       this.#dispatch(request, response, false),
     );
@@ -107,6 +107,8 @@ export class ProxyServer extends Server {
     const until = clock.now() + ms;
     data.draining = true;
     const closed = new Promise<void>((resolve) => this.close(() => resolve()));
+    // Node takes a connection on which nothing was ever asked for a busy one.
+    for (const socket of this.#sockets) if (!this.#open.has(socket)) socket.destroy();
     const left = await data.idle(ms);
     const late = new AbortController();
     this.closeIdleConnections();
@@ -137,11 +139,9 @@ export class ProxyServer extends Server {
   }
 
   #count(socket: Socket): void {
-    this.#connected += 1;
-    if (this.#connected > this.#options.limits.connections) this.#turnedAway.add(socket);
-    socket.on("close", () => {
-      this.#connected -= 1;
-    });
+    this.#sockets.add(socket);
+    if (this.#sockets.size > this.#options.limits.connections) this.#turnedAway.add(socket);
+    socket.on("close", () => this.#sockets.delete(socket));
   }
 
   /** The connection's last words; what the client sends behind them is no longer looked at. */
@@ -164,8 +164,8 @@ export class ProxyServer extends Server {
       return;
     }
     if (!open.response.headersSent) open.response.shouldKeepAlive = false;
-    if (open.exchange?.broken) open.exchange.broken(refusalOf(error));
-    else if (open.request.complete) open.response.once("finish", () => socket.destroy());
+    if (open.request.complete) open.response.once("finish", () => socket.destroy());
+    else if (open.exchange?.broken) open.exchange.broken(refusalOf(error));
     else if (open.response.headersSent) socket.destroy();
     else this.#tell(socket, refusalOf(error));
   }

@@ -48,6 +48,7 @@ export type Identity =
   | { rule: "key" | "dedupe" | "generated_key"; callId: string }
   | {
       rule: "task";
+      /** Id of the n-th call of the row; n < 1024. */
       ordinal: (n: number) => string;
       alias: string | null;
       attempt: number;
@@ -62,9 +63,11 @@ export function identify(salt: string, request: ReserveRequest, hash: string): I
   }
   if (dedupe !== null) return { rule: "dedupe", callId: `call_${hmac(salt, ["dedupe", vendor, dedupe])}` };
   if (task !== null && attempt !== null) {
+    // One HMAC for the row: a row of a thousand calls is walked for each of them.
+    const row = `call_${hmac(salt, ["task", vendor, task, hash]).slice(0, 24)}`;
     return {
       rule: "task",
-      ordinal: (n) => `call_${hmac(salt, ["task", vendor, task, hash, n])}`,
+      ordinal: (n) => row + alphabet[n >>> 5] + alphabet[n & 31],
       alias: clientKey?.madeBy === "maybe" ? hmac(salt, ["key", vendor, clientKey.value]) : null,
       attempt,
       key: clientKey ? hmac(salt, ["client key", clientKey.value]) : null,

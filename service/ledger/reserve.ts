@@ -9,7 +9,7 @@ import type { ReserveRequest } from "./ledger.ts";
 import { moveTo } from "./transition.ts";
 import type { Call, Consumer, DocId } from "./types.ts";
 
-/** Identical requests of one task that are told apart; more need a key of the client's own. */
+/** Identical requests of one task that are told apart (their ids have room for 1024); more need a key of the client's own. */
 export const MAX_ORDINALS = 1000;
 /** Task attempts and keys that may share one call. */
 const MAX_CONSUMERS = 64;
@@ -25,12 +25,28 @@ export function reserve(draft: Draft, request: ReserveRequest): ReserveDecision 
   if (shut) throw shut;
   const hash = requestHash(draft.state.salt, request);
   const identity: Identity = request.shield ? identify(draft.state.salt, request, hash) : { rule: "none" };
+  try {
+    return decide(draft, request, identity, hash);
+  } catch (error) {
+    if (error instanceof Refusal) needNames(draft, identity);
+    throw error;
+  }
+}
+
+/** Names that nobody has read are taken for absent, but no refusal rests on that: even an exhausted cap answers the repeat of a settled call. */
+function needNames(draft: Draft, identity: Identity): void {
+  if (identity.rule === "none") return;
+  draft.need("c", identity.rule === "task" ? identity.ordinal(0) : identity.callId);
+  if (identity.rule === "task" && identity.alias !== null) draft.need("a", identity.alias);
+}
+
+function decide(draft: Draft, request: ReserveRequest, identity: Identity, hash: string): ReserveDecision {
   const target = find(draft, identity);
   const consumer: Consumer | null = identity.rule === "task" ? { attempt: identity.attempt, key: identity.key } : null;
   const decision =
     "call" in target
       ? repeat(draft, request, hash, withConsumer(target.call, consumer), target.byTask)
-      : begin(draft, request, newCall(draft, request, { id: target.callId, hash, identity, consumer }), identity);
+      : begin(draft, request, newCall(draft, request, { id: target.callId, hash, identity, consumer }));
   if (identity.rule === "task" && identity.alias !== null && draft.look("a", identity.alias) == null) {
     draft.write("a", identity.alias, { callId: decision.call.id });
   }
@@ -159,15 +175,12 @@ function sendAgain(draft: Draft, request: ReserveRequest, call: Call): ReserveDe
   return { kind: "forward", call: moved, send: moved.sends };
 }
 
-/** A first send, or the first of a new generation: needs room under the cap. `names` are those of a new call. */
-function begin(draft: Draft, request: ReserveRequest, call: Call, names: Identity | null = null): ReserveDecision {
+/** A first send, or the first of a new generation: needs room under the cap. */
+function begin(draft: Draft, request: ReserveRequest, call: Call): ReserveDecision {
   if (request.shield && call.identity === "none") refuseTwin(draft, call);
   const needMicros = Math.max(0, request.quoteMicros - heldFor(draft, request));
   const refusal = refuses(draft.state, request.quoteMicros, needMicros, draft.now);
   if (refusal) {
-    // What was taken for absent unread may be there: even an exhausted cap answers the repeat of a settled call.
-    if (names && names.rule !== "none") draft.need("c", call.id);
-    if (names?.rule === "task" && names.alias !== null) draft.need("a", names.alias);
     refusal.callId = call.sends > 0 ? call.id : null;
     throw refusal;
   }

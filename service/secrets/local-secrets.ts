@@ -1,9 +1,9 @@
 /** Vendors' secrets from the environment or from files on this machine. */
 import { readFile } from "node:fs/promises";
 import type { Clock } from "../clock.ts";
-import type { SecretReference } from "../config.ts";
 import { Refusal } from "../errors.ts";
 import type { Logger } from "../log.ts";
+import type { SecretReference } from "../vendor-config.ts";
 import { Secret } from "./secret.ts";
 import type { SecretSource } from "./secrets.ts";
 

@@ -70,7 +70,7 @@ const reconcile = z.discriminatedUnion("kind", [
   z.strictObject({
     kind: z.literal("list"),
     target: text(500).describe(
-      "Path and query; `{from}` and `{to}` are seconds, `{To}` a field of the request, path names as in the endpoint",
+      "Path and query; `{from}` and `{to}` are seconds, `{call}` our call id, other names a path parameter or a field of the body",
     ),
     items: cel,
     match: cel.describe("True for the item that the call made"),

@@ -149,7 +149,7 @@ function compileRules(connector: Connector, options: CompileOptions): Compiled {
   for (const free of connector.free) add(compileFree(free, connector, compile), null);
   const never = connector.never.map(parseNever);
   for (const rule of compiled.rules) {
-    const literal = rule.path.map((part) => part.literal ?? `x${part.suffix}`);
+    const literal = rule.path.map((part) => (part.literal ?? `x${part.suffix}`).toLowerCase());
     if (never.some((each) => matchesNever(each, rule.method, literal)))
       throw new Error(`${connector.id}: \`${rule.endpoint}\` is on the connector's own never-list`);
   }
@@ -165,17 +165,21 @@ function literalsFirst(a: CompiledRule, b: CompiledRule): number {
   return 0;
 }
 
-function finder({ connector, byShape }: Compiled): Vendor["find"] {
+function finder({ connector, rules, byShape }: Compiled): Vendor["find"] {
   const never = connector.never.map(parseNever);
   const host = new URL(connector.upstream).hostname;
+  const literal = literalOperations(rules);
   return (method, given) => {
+    const known = literal.get(`${method} /${given.join("/")}`);
+    if (known) return known;
     // Some clients name the host in the path; the upstream's own name says nothing new.
     const segments = given[0] === host ? given.slice(1) : given;
     if (segments.length === 0 || !segments.every(checkSegment))
       throw invalid("the path has a segment that is not taken");
     const bare = subdomainOf(connector, segments[0]!) === null ? segments : segments.slice(1);
+    const folded = bare.map((segment) => segment.toLowerCase());
     const shown = `\`${method} /${segments.join("/").slice(0, 160)}\``;
-    if (never.some((each) => matchesNever(each, method, bare))) {
+    if (never.some((each) => matchesNever(each, method, folded))) {
       throw new Refusal(
         "endpoint_not_allowed",
         `${shown} is never forwarded: it can hand out credentials or reach around the cap`,
@@ -187,6 +191,17 @@ function finder({ connector, byShape }: Compiled): Vendor["find"] {
     }
     throw new Refusal("endpoint_unpriced", `no rule of ${connector.id} names ${shown}`);
   };
+}
+
+/** Endpoints without parameters, ready to be looked up; none of them is on the never-list (checked at load). */
+function literalOperations(rules: CompiledRule[]): Map<string, Operation> {
+  const literal = rules.filter((rule) => rule.template.every((part) => part.literal !== null));
+  return new Map(
+    literal.map((rule) => [
+      rule.endpoint,
+      Object.freeze(operationOf(rule, {}, `/${rule.path.map((part) => part.literal).join("/")}`)),
+    ]),
+  );
 }
 
 function operationOf(rule: CompiledRule, params: Record<string, string>, path: string): Operation {

@@ -88,6 +88,7 @@ export function lookUpPlan(
   const target = fillTarget(plan.target, (name) => {
     if (name === "from") return String(first);
     if (name === "to") return String(last);
+    if (name === "call") return facts.callId;
     if (Object.hasOwn(params, name)) return params[name]!;
     return textField(facts.body, name);
   });

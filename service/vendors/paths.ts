@@ -73,18 +73,23 @@ export interface NeverPattern {
 export function parseNever(entry: string): NeverPattern {
   const [method = "", path = ""] = entry.split(" ");
   const rest = path.endsWith("/*");
-  return { method, segments: parseTemplate(rest ? path.slice(0, -2) : path), rest };
+  // Case is folded: a vendor that ignores it must not offer a way around the list.
+  const segments = parseTemplate(rest ? path.slice(0, -2) : path).map((part) => ({
+    ...part,
+    literal: part.literal?.toLowerCase() ?? null,
+    suffix: part.suffix.toLowerCase(),
+  }));
+  return { method, segments, rest };
 }
 
+/** `segments` in lower case. */
 export function matchesNever(pattern: NeverPattern, method: string, segments: readonly string[]): boolean {
   if (pattern.method !== "*" && pattern.method !== method) return false;
   if (segments.length < pattern.segments.length) return false;
   if (!pattern.rest && segments.length !== pattern.segments.length) return false;
   return pattern.segments.every((part, index) => {
     const segment = segments[index]!;
-    // Case is folded: a vendor that ignores it must not offer a way around the list.
-    if (part.literal !== null) return part.literal.toLowerCase() === segment.toLowerCase();
-    return parameterOf(part, segment) !== null;
+    return part.literal === null ? parameterOf(part, segment) !== null : part.literal === segment;
   });
 }
 

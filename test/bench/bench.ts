@@ -3,7 +3,7 @@
  * Everything runs on loopback; what the figures say holds for ratios, not for absolute speed elsewhere.
  */
 import { mkdtemp, rm, statfs } from "node:fs/promises";
-import { availableParallelism, tmpdir } from "node:os";
+import { availableParallelism, loadavg, tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { Child } from "./child.ts";
@@ -88,6 +88,7 @@ async function main(): Promise<void> {
     process.stdout.write(usage);
     return;
   }
+  const loadBefore = loadavg()[0]!;
   const directory = await mkdtemp(join(tmpdir(), "keybrake-bench-"));
   const children: Child[] = [];
   try {
@@ -102,13 +103,17 @@ async function main(): Promise<void> {
       node: process.version,
       cores: availableParallelism(),
       clients: options.clients,
+      loadBefore,
       disk: (await statfs(directory)).type === TMPFS ? "memory (tmpfs): commits cost less than on a disk" : "disk",
     };
     if (options.json)
       process.stdout.write(`${JSON.stringify({ machine, figures: figures.map((f) => ({ ...f, met: met(f) })) })}\n`);
     else {
       const { node, cores, clients, disk } = machine;
-      process.stdout.write(`\nNode ${node}, ${cores} cores, ${clients} clients on one key, database on ${disk}\n\n`);
+      const busy = loadBefore > 0.5 ? `; load ${loadBefore.toFixed(1)} before the start: not a quiet machine` : "";
+      process.stdout.write(
+        `\nNode ${node}, ${cores} cores, ${clients} clients on one key, database on ${disk}${busy}\n\n`,
+      );
       process.stdout.write(figuresText(figures));
     }
     if (options.check && figures.some((figure) => met(figure) === false)) process.exitCode = 1;

@@ -3,7 +3,7 @@ import type { Child } from "./child.ts";
 import type { Figure } from "./figures.ts";
 import { closedLoop, openLoop, paymentRequest } from "./load.ts";
 import type { RunningProxy } from "./proxy.ts";
-import { type Contender, demandAllAnswered, median, percentile, ratio, runRounds } from "./rounds.ts";
+import { type Contender, demandAllAnswered, median, percentile, type Round, ratio, runRounds } from "./rounds.ts";
 
 export interface Setting {
   clients: number;
@@ -33,29 +33,35 @@ export async function throughput(
     contender("direct", upstream),
   ];
   const rounds = await runRounds(contenders, setting.clients, setting.seconds, setting.rounds);
-  const rate = (name: string): number => median(rounds.get(name)!.map((round) => round.callsPerSecond));
-  const cores = (name: string): number => median(rounds.get(name)!.map((round) => round.cores));
+  const middle = (name: string, of: keyof Round): number => median(rounds.get(name)!.map((round) => round[of]));
   return [
     {
       name: "throughput ÷ http-proxy-3",
-      value: ratio(rounds, "keybrake", "http-proxy-3"),
+      value: ratio(rounds, "callsPerSecond", "keybrake", "http-proxy-3"),
       unit: "×",
       target: { atLeast: 1.2 },
       baseline: "http-proxy-3 forwarding the same, no key and no ledger",
     },
     {
       name: "throughput ÷ hand-written hop",
-      value: ratio(rounds, "keybrake", "express + undici"),
+      value: ratio(rounds, "callsPerSecond", "keybrake", "express + undici"),
       unit: "×",
       target: { atLeast: 0.66 },
       baseline: "Express 5 + undici swapping the credential, no ledger",
     },
+    {
+      name: "CPU time per call ÷ hand-written hop",
+      value: ratio(rounds, "cpuMsPerCall", "keybrake", "express + undici"),
+      unit: "×",
+      target: null,
+      baseline: "all threads of either process",
+    },
     ...contenders.map(({ name }) => ({
       name: `  ${name}`,
-      value: rate(name),
+      value: middle(name, "callsPerSecond"),
       unit: "calls/s",
       target: null,
-      baseline: `its process used ${cores(name).toFixed(2)} cores${name === "direct" ? ": what load generator and upstream can do at most" : ""}`,
+      baseline: `its process: ${middle(name, "cores").toFixed(2)} cores, ${middle(name, "cpuMsPerCall").toFixed(3)} ms a call${name === "direct" ? "; the most that load generator and upstream can do" : ""}`,
     })),
   ];
 }

@@ -12,6 +12,8 @@ export interface Round {
   callsPerSecond: number;
   /** Share of one core that its process used. */
   cores: number;
+  /** CPU time of its process for one call, all threads, ms: what a machine that is busy otherwise distorts least. */
+  cpuMsPerCall: number;
 }
 
 export const median = (values: readonly number[]): number => {
@@ -37,9 +39,11 @@ async function measure(contender: Contender, clients: number, seconds: number): 
   const result = await closedLoop(contender.child.url, clients, contender.make, { seconds });
   const after = await contender.child.ask("report");
   demandAllAnswered(contender.name, result);
+  const cpuMs = after.cpuMs - before.cpuMs;
   return {
     callsPerSecond: result.calls / result.seconds,
-    cores: (after.cpuMs - before.cpuMs) / 1000 / result.seconds,
+    cores: cpuMs / 1000 / result.seconds,
+    cpuMsPerCall: cpuMs / result.calls,
   };
 }
 
@@ -60,8 +64,8 @@ export async function runRounds(
   return figures;
 }
 
-/** Median of the rounds' ratios: each round is compared with its neighbour in time. */
-export function ratio(figures: ReadonlyMap<string, Round[]>, a: string, b: string): number {
+/** Median of the rounds' ratios a ÷ b: each round is compared with its neighbour in time. */
+export function ratio(figures: ReadonlyMap<string, Round[]>, of: keyof Round, a: string, b: string): number {
   const below = figures.get(b)!;
-  return median(figures.get(a)!.map((round, index) => round.callsPerSecond / below[index]!.callsPerSecond));
+  return median(figures.get(a)!.map((round, index) => round[of] / below[index]![of]));
 }

@@ -37,7 +37,14 @@ function startVendor(): Promise<Server> {
     }
     intents += 1;
     const amount = Number(fields.get("amount"));
-    const body = { id: `pi_${intents}`, object: "payment_intent", amount, amount_received: amount, currency: "usd", status: "succeeded" };
+    const body = {
+      id: `pi_${intents}`,
+      object: "payment_intent",
+      amount,
+      amount_received: amount,
+      currency: "usd",
+      status: "succeeded",
+    };
     response.writeHead(200, { "content-type": "application/json" }).end(JSON.stringify(body));
   });
   return new Promise((resolve) => server.listen(0, "127.0.0.1", () => resolve(server)));
@@ -80,8 +87,18 @@ async function cli(...args: string[]): Promise<Json> {
 }
 
 const issueArguments = [
-  "keys", "issue", "--vendor", "stripe", "--usd-cap", "100", "--allow", "POST /v1/payment_intents",
-  "--expires-in", "1h", "--label", "run-1",
+  "keys",
+  "issue",
+  "--vendor",
+  "stripe",
+  "--usd-cap",
+  "100",
+  "--allow",
+  "POST /v1/payment_intents",
+  "--expires-in",
+  "1h",
+  "--label",
+  "run-1",
 ];
 
 async function pay(vaultKey: string, customer: string): Promise<{ status: number; code: string | null }> {
@@ -126,7 +143,15 @@ describe("a run, from the command line", () => {
   it("an unknown call is found by its state, and `calls settle` decides it", async () => {
     expect((await pay(vaultKey, "cus_cut")).code).toBe("outcome_unknown");
     const [call] = await unknowns();
-    const settled = await cli("calls", "settle", String(call?.call_id), "--cost-usd", "39.5", "--reason", "seen at the vendor");
+    const settled = await cli(
+      "calls",
+      "settle",
+      String(call?.call_id),
+      "--cost-usd",
+      "39.5",
+      "--reason",
+      "seen at the vendor",
+    );
     expect(settled).toMatchObject({ state: "settled", cost_usd: "39.50" });
     expect(await cli("keys", "show", keyId)).toMatchObject({ spent_usd: "79.50", reserved_usd: "0.00" });
     const shown = await cli("calls", "show", String(call?.call_id));
@@ -152,7 +177,12 @@ describe("a run, from the command line", () => {
     expect(calls.map((call) => call.cost_usd)).toEqual(["40.00", "39.50", "40.00"]);
     const as = async (format: string) =>
       (await runCli(["audit", "--label", "run-1", "--state", "settled", "--format", format], { env })).stdout;
-    expect((await as("ndjson")).trimEnd().split("\n").map((line) => JSON.parse(line) as Json)).toEqual(calls);
+    expect(
+      (await as("ndjson"))
+        .trimEnd()
+        .split("\n")
+        .map((line) => JSON.parse(line) as Json),
+    ).toEqual(calls);
     const served = await fetch(`${env.KEYBRAKE_URL}/audit?label=run-1&state=settled`, {
       headers: { authorization: `Bearer ${ADMIN_KEY}`, accept: "text/csv" },
     });
@@ -199,7 +229,10 @@ describe("a run, from the command line", () => {
   });
 
   it("what does not exist exits 1", async () => {
-    for (const args of [["keys", "show", "d".repeat(26)], ["calls", "show", "nothing"]]) {
+    for (const args of [
+      ["keys", "show", "d".repeat(26)],
+      ["calls", "show", "nothing"],
+    ]) {
       const result = await runCli(args, { env });
       expect(result).toMatchObject({ code: 1, stdout: "" });
       expect(result.stderr).toMatch(/^keybrake: not_found: [^\n]+\n$/);
@@ -214,9 +247,9 @@ describe("a run, from the command line", () => {
 });
 
 describe("`keybrake serve` with a wrong variable", () => {
-  it("exits 1 and names the variable, without a stack", async () => {
+  it("exits 2 and names the variable, without a stack", async () => {
     const result = await runCli(["serve"], { env: { PORT: "eighty", KEYBRAKE_STORE: "sqlite::memory:" } });
-    expect(result.code).toBe(1);
+    expect(result.code).toBe(2);
     expect(result.stdout).toBe("");
     expect(result.stderr).toMatch(/PORT must be/);
     expect(result.stderr).not.toMatch(/\n\s+at /);

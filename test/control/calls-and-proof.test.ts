@@ -23,18 +23,18 @@ describe("GET /calls/{call_id}", () => {
     const { status, json } = await harness.client.get(`/calls/${call.id}`);
     expect(status).toBe(200);
     expect(json).toMatchObject({ call_id: call.id, state: "settled", transitions_left_off: 0 });
-    const transitions = json["transitions"] as Row[];
+    const transitions = json.transitions as Row[];
     expect(transitions.map(({ act, reserved_micros, spent_micros }) => [act, reserved_micros, spent_micros])).toEqual([
       ["reserve", 40_000_000, 0],
       ["settle", -40_000_000, 40_000_000],
     ]);
-    expect(transitions.every((record) => record["call_id"] === call.id)).toBe(true);
+    expect(transitions.every((record) => record.call_id === call.id)).toBe(true);
   });
 
   it("answers 404 for a call that is not there", async () => {
     for (const id of ["call_nothing", "x", "%2e%2e"]) {
       const { status, json } = await harness.client.get(`/calls/${id}`);
-      expect([status, json["code"]]).toEqual([404, "not_found"]);
+      expect([status, json.code]).toEqual([404, "not_found"]);
     }
   });
 });
@@ -53,7 +53,7 @@ describe("POST /calls/{call_id}/settle and /release", () => {
       cost_micros: 12_345_600,
       reserved_micros: 0,
     });
-    expect((settled.json["transitions"] as Row[]).at(-1)).toMatchObject({
+    expect((settled.json.transitions as Row[]).at(-1)).toMatchObject({
       act: "settle_by_hand",
       by: "admin key",
       reason: "pi_1 in the books",
@@ -72,7 +72,7 @@ describe("POST /calls/{call_id}/settle and /release", () => {
       const call = await makeCall(harness, keyId, outcome);
       const settle = await harness.client.post(`/calls/${call.id}/settle`, { cost_usd: 1, reason: "r" });
       const release = await harness.client.post(`/calls/${call.id}/release`, { reason: "r" });
-      expect([settle.status, settle.json["code"], release.status, release.json["code"]]).toEqual([
+      expect([settle.status, settle.json.code, release.status, release.json.code]).toEqual([
         409,
         "call_state",
         409,
@@ -93,8 +93,8 @@ describe("POST /calls/{call_id}/settle and /release", () => {
     const { keyId } = await issueKey(harness, "invalid");
     const call = await makeCall(harness, keyId, "unknown");
     const { status, json } = await harness.client.post(`/calls/${call.id}/${act}`, body);
-    expect([status, json["code"]]).toEqual([400, "request_invalid"]);
-    expect((await harness.client.get(`/calls/${call.id}`)).json["state"]).toBe("unknown");
+    expect([status, json.code]).toEqual([400, "request_invalid"]);
+    expect((await harness.client.get(`/calls/${call.id}`)).json.state).toBe("unknown");
   });
 });
 
@@ -113,7 +113,7 @@ describe("GET /vault/keys/{key_id}/proof", () => {
   it("answers 200 with records that anybody can check by the description alone", async () => {
     const keyId = await busyKey();
     const { json } = await harness.client.get(`/vault/keys/${keyId}/proof`);
-    const records = json["calls"] as Row[];
+    const records = json.calls as Row[];
     let head = "0".repeat(64);
     for (const { n, at, act, call_id, reserved_micros, spent_micros, cap_micros, by, reason, hash } of records) {
       const text = JSON.stringify([n, at, act, call_id, reserved_micros, spent_micros, cap_micros, by, reason]);
@@ -178,8 +178,8 @@ describe("GET /vault/keys/{key_id}/proof", () => {
     store.listPages = async (...args) =>
       (await list(...args)).map((page) => ({ ...page, records: page.records.filter(keep) }));
     const { json } = await harness.client.get(`/vault/keys/${keyId}/proof`);
-    expect(json["verified"]).toBe(false);
-    expect(json["fault"]).toContain(fault);
+    expect(json.verified).toBe(false);
+    expect(json.fault).toContain(fault);
     expect(harness.logged.join()).toContain("hash chain does not verify");
   });
 

@@ -12,8 +12,7 @@ import { createLogger } from "../../service/log.ts";
 import { pepperInMemory } from "../../service/secrets/pepper.ts";
 import { MemoryStore } from "../../service/stores/memory.ts";
 import { VaultKeys } from "../../service/vault-key.ts";
-import { checkEntry } from "../../service/vendors/allow-list.ts";
-import { parseTemplate } from "../../service/vendors/paths.ts";
+import { builtIn, loadVendors } from "../../service/vendors/index.ts";
 import { ControlClient } from "../support/control-client.ts";
 
 export const ADMIN_KEY = "canary-admin-key-of-the-tests-0123456789";
@@ -96,7 +95,7 @@ export async function issueKey(
 ): Promise<{ keyId: string; vaultKey: string }> {
   const answer = await client.post("/vault/keys", keyBody(label, more));
   if (answer.status !== 201) throw new Error(`not issued: ${answer.text}`);
-  return { keyId: String(answer.json["key_id"]), vaultKey: String(answer.json["vault_key"]) };
+  return { keyId: String(answer.json.key_id), vaultKey: String(answer.json.vault_key) };
 }
 
 let requests = 0;
@@ -155,26 +154,16 @@ export async function makeCall(
   return ledger.finish(keyId, reservation.call.id, reservation.send, ends[outcome]);
 }
 
-/** A vendor as far as budgets go, with the connectors' own check of allow-lists. @param bare First segment of its bare paths. */
-export function budgetVendor(id: string, bare: string, endpoints: readonly string[]): BudgetVendor {
-  const parsed = endpoints.map((endpoint) => {
-    const [method = "", path = ""] = endpoint.split(" ");
-    return { endpoint, method, template: parseTemplate(path) };
-  });
-  return {
-    id,
-    endpoints: endpoints.map((endpoint) => ({ endpoint, kind: "priced" })),
-    ownsPath: (segments) => segments[0] === bare,
-    checkAllowed: (entry) => checkEntry(entry, parsed, id),
-  };
-}
-
-export const stripe = budgetVendor("stripe", "v1", [
-  "POST /v1/payment_intents",
-  "POST /v1/payment_intents/{id}/capture",
-  "POST /v1/refunds",
-  "GET /v1/prices/{id}",
-]);
-export const resend = budgetVendor("resend", "emails", ["POST /emails", "POST /emails/batch"]);
-/** Claims `/v1/…` like Stripe. */
-export const mapper = budgetVendor("mapper", "v1", ["GET /v1/geocode"]);
+const vendors = loadVendors({
+  connectors: [
+    {
+      ...(builtIn.find((each) => (each as { id: string }).id === "resend") as object),
+      id: "other-mail",
+    },
+  ],
+  now: () => START,
+});
+export const stripe = vendors.get("stripe")!;
+export const resend = vendors.get("resend")!;
+/** A connector of the user's own that claims Resend's bare paths. */
+export const otherMail = vendors.get("other-mail")!;

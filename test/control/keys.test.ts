@@ -4,12 +4,12 @@
  * OpenAPI description by the client. Limit: one process; no call goes to a vendor.
  */
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { type Harness, issueKey, keyBody, makeCall, mapper, resend, startControl, stripe } from "./harness.ts";
+import { type Harness, issueKey, keyBody, makeCall, otherMail, resend, startControl, stripe } from "./harness.ts";
 
 let harness: Harness;
 
 beforeEach(async () => {
-  harness = await startControl([stripe, resend, mapper]);
+  harness = await startControl([stripe, resend, otherMail]);
 });
 afterEach(() => harness.close());
 
@@ -33,7 +33,7 @@ describe("POST /vault/keys answers 201", () => {
       created_at: "2026-11-22T10:00:00.000Z",
       expires_at: "2026-11-22T12:00:00.000Z",
     });
-    expect(harness.vaultKeys.verify(String(json["vault_key"]))?.keyId).toBe(json["key_id"]);
+    expect(harness.vaultKeys.verify(String(json.vault_key))?.keyId).toBe(json.key_id);
   });
 
   it("to the body of the billing job: a daily cap for two hours is one cap for the key's life", async () => {
@@ -81,7 +81,7 @@ describe("POST /vault/keys answers 201", () => {
         assume_usd: "1.00",
       },
     });
-    expect((await post(keyBody("none"))).json["limits"]).toMatchObject({ concurrency: 256, per_call_usd: null });
+    expect((await post(keyBody("none"))).json.limits).toMatchObject({ concurrency: 256, per_call_usd: null });
   });
 
   it("with several vendors, whose endpoints name their own", async () => {
@@ -93,11 +93,11 @@ describe("POST /vault/keys answers 201", () => {
       }),
     );
     expect(status).toBe(201);
-    expect(json["allowed_endpoints"]).toEqual(["stripe:POST /v1/payment_intents", "resend:*"]);
+    expect(json.allowed_endpoints).toEqual(["stripe:POST /v1/payment_intents", "resend:*"]);
     const all = await post(
       keyBody("all", { vendor: undefined, vendors: ["stripe", "resend"], allowed_endpoints: ["*"] }),
     );
-    expect(all.json["allowed_endpoints"]).toEqual(["stripe:*", "resend:*"]);
+    expect(all.json.allowed_endpoints).toEqual(["stripe:*", "resend:*"]);
   });
 });
 
@@ -116,7 +116,7 @@ describe("POST /vault/keys answers 200 with the same key", () => {
     for (const body of ways) {
       const answer = await post(body);
       expect(answer.status).toBe(200);
-      expect(answer.json["vault_key"]).toBe(first.json["vault_key"]);
+      expect(answer.json.vault_key).toBe(first.json.vault_key);
     }
   });
 
@@ -124,8 +124,8 @@ describe("POST /vault/keys answers 200 with the same key", () => {
     const answers = await Promise.all(Array.from({ length: 64 }, () => post(keyBody("race"))));
     expect(answers.filter(({ status }) => status === 201)).toHaveLength(1);
     expect(answers.filter(({ status }) => status === 200)).toHaveLength(63);
-    expect(new Set(answers.map(({ json }) => json["vault_key"])).size).toBe(1);
-    expect((await harness.client.get("/vault/keys?label=race")).json["keys"]).toHaveLength(1);
+    expect(new Set(answers.map(({ json }) => json.vault_key)).size).toBe(1);
+    expect((await harness.client.get("/vault/keys?label=race")).json.keys).toHaveLength(1);
   });
 
   it("also after the key was paused or raised", async () => {
@@ -151,8 +151,8 @@ describe("POST /vault/keys answers 409", () => {
     await issueKey(harness, "conflict");
     const { status, json } = await post(keyBody("conflict", more));
     expect(status).toBe(409);
-    expect(json["code"]).toBe("label_conflict");
-    expect(json["vault_key"]).toBeUndefined();
+    expect(json.code).toBe("label_conflict");
+    expect(json.vault_key).toBeUndefined();
   });
 
   it("label_retired after a revoke, so that a retry cannot bring a stopped run back", async () => {
@@ -161,7 +161,7 @@ describe("POST /vault/keys answers 409", () => {
     for (const body of [keyBody("stopped"), keyBody("stopped", { usd_cap: 1 })]) {
       const { status, json } = await post(body);
       expect(status).toBe(409);
-      expect(json["code"]).toBe("label_retired");
+      expect(json.code).toBe("label_retired");
     }
   });
 
@@ -170,7 +170,7 @@ describe("POST /vault/keys answers 409", () => {
     harness.clock.time += 2 * 3_600_000 - 1;
     expect((await post(keyBody("over"))).status).toBe(200);
     harness.clock.time += 1;
-    expect((await post(keyBody("over"))).json["code"]).toBe("label_retired");
+    expect((await post(keyBody("over"))).json.code).toBe("label_retired");
   });
 });
 
@@ -179,7 +179,7 @@ describe("POST /vault/keys answers 400 and names the fix", () => {
     ["no vendor", { vendor: undefined }, /either `vendor`.* or `vendors`/],
     ["both vendor and vendors", { vendors: ["stripe"] }, /either `vendor`/],
     ["a vendor nearly right", { vendor: "stripo" }, /no vendor `stripo`; did you mean `stripe`\?/],
-    ["a vendor far off", { vendor: "sendgrid-eu" }, /this proxy has stripe, resend, mapper/],
+    ["a vendor far off", { vendor: "sendgrid-eu" }, /this proxy has stripe, resend, other-mail/],
     ["no cap", { usd_cap: undefined }, /the cap is missing; send `usd_cap`/],
     ["parts of a cent", { usd_cap: 499.999 }, /`usd_cap` must be dollars down to whole cents/],
     ["parts of a cent as text", { usd_cap: "0.001" }, /whole cents/],
@@ -217,14 +217,14 @@ describe("POST /vault/keys answers 400 and names the fix", () => {
   ])("to %s", async (_what, more, sentence) => {
     const { status, json } = await post(keyBody("bad", more));
     expect(status).toBe(400);
-    expect(json["code"]).toBe("request_invalid");
-    expect(json["message"]).toMatch(sentence);
-    expect((await harness.client.get("/vault/keys")).json["keys"]).toEqual([]);
+    expect(json.code).toBe("request_invalid");
+    expect(json.message).toMatch(sentence);
+    expect((await harness.client.get("/vault/keys")).json.keys).toEqual([]);
   });
 
   it("to vendors whose bare paths overlap", async () => {
-    const body = keyBody("overlap", { vendor: undefined, vendors: ["stripe", "mapper"], allowed_endpoints: ["*"] });
-    expect((await post(body)).json["message"]).toMatch(/stripe and mapper both have the path .*one key for each/);
+    const body = keyBody("overlap", { vendor: undefined, vendors: ["resend", "other-mail"], allowed_endpoints: ["*"] });
+    expect((await post(body)).json.message).toMatch(/resend and other-mail both have the path .*one key for each/);
   });
 
   it("to a bare endpoint with several vendors", async () => {
@@ -233,7 +233,7 @@ describe("POST /vault/keys answers 400 and names the fix", () => {
       vendors: ["stripe", "resend"],
       allowed_endpoints: ["POST /emails"],
     });
-    expect((await post(body)).json["message"]).toMatch(/write `stripe:POST \/emails`/);
+    expect((await post(body)).json.message).toMatch(/write `stripe:POST \/emails`/);
   });
 });
 
@@ -242,11 +242,11 @@ describe("GET /vault/keys", () => {
     await issueKey(harness, "a", { execution: "exec-1" });
     await issueKey(harness, "b");
     const all = (await harness.client.get("/vault/keys")).json;
-    expect((all["keys"] as { label: string }[]).map(({ label }) => label)).toEqual(["b", "a"]);
-    expect(all["next_cursor"]).toBeNull();
+    expect((all.keys as { label: string }[]).map(({ label }) => label)).toEqual(["b", "a"]);
+    expect(all.next_cursor).toBeNull();
     expect(JSON.stringify(all)).not.toContain("vk_");
     for (const name of ["a", "exec-1"]) {
-      const found = (await harness.client.get(`/vault/keys?label=${name}`)).json["keys"] as { label: string }[];
+      const found = (await harness.client.get(`/vault/keys?label=${name}`)).json.keys as { label: string }[];
       expect(found.map(({ label }) => label)).toEqual(["a"]);
     }
   });
@@ -257,8 +257,8 @@ describe("GET /vault/keys", () => {
     let cursor: string | null = null;
     do {
       const page = (await harness.client.get(`/vault/keys?limit=2${cursor ? `&cursor=${cursor}` : ""}`)).json;
-      seen.push(...(page["keys"] as { label: string }[]).map(({ label }) => label));
-      cursor = page["next_cursor"] as string | null;
+      seen.push(...(page.keys as { label: string }[]).map(({ label }) => label));
+      cursor = page.next_cursor as string | null;
       await issueKey(harness, `new-${seen.length}`);
     } while (cursor !== null);
     expect(seen).toEqual(["k4", "k3", "k2", "k1", "k0"]);
@@ -269,7 +269,7 @@ describe("GET /vault/keys", () => {
     async (query) => {
       const { status, json } = await harness.client.get(`/vault/keys?${query}`);
       expect(status).toBe(400);
-      expect(json["code"]).toBe("request_invalid");
+      expect(json.code).toBe("request_invalid");
     },
   );
 });
@@ -295,13 +295,13 @@ describe("GET /vault/keys/{key_id}", () => {
   it("shows an expired key as expired", async () => {
     const { keyId } = await issueKey(harness, "ends", { expires_in: "5m" });
     harness.clock.time += 300_000;
-    expect((await harness.client.get(`/vault/keys/${keyId}`)).json["status"]).toBe("expired");
+    expect((await harness.client.get(`/vault/keys/${keyId}`)).json.status).toBe("expired");
   });
 
   it.each(["nokey", "a".repeat(26), "a".repeat(200), "%41", "..%2f"])("answers 404 for %s", async (id) => {
     const { status, json } = await harness.client.get(`/vault/keys/${id}`);
     expect(status).toBe(404);
-    expect(json["code"]).toBe("not_found");
+    expect(json.code).toBe("not_found");
   });
 });
 
@@ -348,7 +348,7 @@ describe("pause, resume and raise", () => {
     for (const usd_cap of ["700.00", 700]) {
       const { status, json } = await harness.client.post(`/vault/keys/${keyId}/raise`, { usd_cap });
       expect(status).toBe(200);
-      expect(json["cap_micros"]).toBe(700_000_000);
+      expect(json.cap_micros).toBe(700_000_000);
     }
     const { records } = (await harness.client.get(`/vault/keys/${keyId}/proof`)).json;
     expect(records).toBe(2);
@@ -364,7 +364,7 @@ describe("pause, resume and raise", () => {
   ])("refuse to %s", async (_what, act, body, status, code) => {
     const { keyId } = await issueKey(harness, "refuse");
     const answer = await harness.client.post(`/vault/keys/${keyId}/${act}`, body);
-    expect([answer.status, answer.json["code"]]).toEqual([status, code]);
+    expect([answer.status, answer.json.code]).toEqual([status, code]);
   });
 
   it("answer 409 call_state when the key is revoked", async () => {
@@ -376,7 +376,7 @@ describe("pause, resume and raise", () => {
       ["raise", { usd_cap: 900 }],
     ] as const) {
       const { status, json } = await harness.client.post(`/vault/keys/${keyId}/${act}`, body);
-      expect([status, json["code"]]).toEqual([409, "call_state"]);
+      expect([status, json.code]).toEqual([409, "call_state"]);
     }
   });
 

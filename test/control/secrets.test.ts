@@ -9,12 +9,12 @@ import { join } from "node:path";
 import { inspect } from "node:util";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { systemRandom } from "../../service/clock.ts";
-import type { SecretReference } from "../../service/config.ts";
 import { createLogger } from "../../service/log.ts";
 import { LocalSecrets } from "../../service/secrets/local-secrets.ts";
 import { bindPeppers, openPepperFile, pepperInMemory } from "../../service/secrets/pepper.ts";
 import { Secret } from "../../service/secrets/secret.ts";
 import { MemoryStore } from "../../service/stores/memory.ts";
+import type { SecretReference } from "../../service/vendor-config.ts";
 
 let directory: string;
 let logged: string[];

@@ -50,14 +50,17 @@ export function faultsOf({ key, calls, commits }: Books): string[] {
     if (!right) faults.push(sentence);
   };
   const held = calls.filter((call) => call.state === "reserved" || call.state === "unknown");
-  const rest = calls.filter((call) => call.state === "settled" || call.state === "released" || call.state === "refused");
+  const rest = calls.filter(
+    (call) => call.state === "settled" || call.state === "released" || call.state === "refused",
+  );
   const reserved = sum(held.map((call) => call.reservedMicros));
   const spent = sum(calls.filter((call) => call.state === "settled").map((call) => call.costMicros));
   check(key.reservedMicros === reserved, `reserved is ${key.reservedMicros}, the open calls hold ${reserved}`);
   check(key.spentMicros === spent, `spent is ${key.spentMicros}, the settled calls cost ${spent}`);
   check(key.reservedMicros >= 0 && key.spentMicros >= 0, "a sum is negative");
   for (const call of rest) check(call.reservedMicros === 0, `${call.state} call ${call.id} still holds money`);
-  for (const call of calls) if (call.state !== "settled") check(call.costMicros === 0, `${call.state} ${call.id} has a cost`);
+  for (const call of calls)
+    if (call.state !== "settled") check(call.costMicros === 0, `${call.state} ${call.id} has a cost`);
   for (const state of ["reserved", "settled", "released", "unknown"] as const) {
     const there = calls.filter((call) => call.state === state).length;
     check(key.counts[state] === there, `the key counts ${key.counts[state]} ${state} calls, there are ${there}`);
@@ -103,7 +106,8 @@ function chainFaults(key: KeyState, calls: Call[], commits: ChainRecord[][]): st
   if (spent !== key.spentMicros) faults.push("the chain does not add up to spent");
   if (cap !== key.capMicros) faults.push("the chain's last cap is not the key's");
   for (const call of calls) faults.push(...callFaults(call, ofCall.get(call.id) ?? []));
-  for (const id of ofCall.keys()) if (!calls.some((call) => call.id === id)) faults.push(`the chain's call ${id} is gone`);
+  for (const id of ofCall.keys())
+    if (!calls.some((call) => call.id === id)) faults.push(`the chain's call ${id} is gone`);
   return faults;
 }
 
@@ -111,7 +115,8 @@ function callFaults(call: Call, records: ChainRecord[]): string[] {
   const faults: string[] = [];
   const numbers = records.map((record) => record.n).join();
   if (numbers !== call.chain.join()) faults.push(`call ${call.id} names records ${call.chain}, the chain ${numbers}`);
-  if (sum(records.map((record) => record.spentMicros)) !== call.costMicros) faults.push(`cost of ${call.id} is not chained`);
+  if (sum(records.map((record) => record.spentMicros)) !== call.costMicros)
+    faults.push(`cost of ${call.id} is not chained`);
   if (sum(records.map((record) => record.reservedMicros)) !== call.reservedMicros) {
     faults.push(`what ${call.id} holds is not chained`);
   }

@@ -4,7 +4,20 @@ import fc from "fast-check";
 import type { Code } from "../../service/errors.ts";
 import type { KeyAct, Ledger, Outcome, ReserveRequest } from "../../service/ledger/ledger.ts";
 import { audit } from "./books.ts";
-import { ask, budget, codeOf, DAY, HOUR, MINUTE, maybeKey, ownKey, paid, SECOND, sdkKey, type World } from "./fixture.ts";
+import {
+  ask,
+  budget,
+  codeOf,
+  DAY,
+  HOUR,
+  MINUTE,
+  maybeKey,
+  ownKey,
+  paid,
+  SECOND,
+  sdkKey,
+  type World,
+} from "./fixture.ts";
 import * as model from "./model.ts";
 
 export interface Pair {
@@ -67,7 +80,12 @@ async function agree(m: Model, r: Real): Promise<void> {
   }
 }
 
-function step<T>(name: string, values: T, run: (m: Model, r: Real) => Promise<void>, ready?: (m: Model) => boolean): Step {
+function step<T>(
+  name: string,
+  values: T,
+  run: (m: Model, r: Real) => Promise<void>,
+  ready?: (m: Model) => boolean,
+): Step {
   return {
     check: (m) => ready?.(m) ?? true,
     run: async (m, r) => {
@@ -98,13 +116,19 @@ const issue = fc
   .map((v) =>
     step("issue", v, async (m, r) => {
       const capMicros = v.cap === null && v.daily === null ? 1_000 : v.cap;
-      const scope = { perCallMicros: v.perCall, callsPerMinute: v.perMinute, maxCalls: v.maxCalls, concurrency: v.concurrency };
+      const scope = {
+        perCallMicros: v.perCall,
+        callsPerMinute: v.perMinute,
+        maxCalls: v.maxCalls,
+        concurrency: v.concurrency,
+      };
       const { label, daily: dailyCapMicros } = v;
       const asked = JSON.stringify([capMicros, dailyCapMicros, v.life, scope]);
       const request = budget({ label, asked, capMicros, dailyCapMicros, scope, expiresAt: r.clock.now() + v.life });
       const pair = m.pairs.find((each) => each.label === label);
       let code: Code | null = null;
-      if (pair && (pair.model.status === "revoked" || r.clock.now() >= pair.model.request.expiresAt)) code = "label_retired";
+      if (pair && (pair.model.status === "revoked" || r.clock.now() >= pair.model.request.expiresAt))
+        code = "label_retired";
       else if (pair && pair.model.request.asked !== asked) code = "label_conflict";
       const issuing = r.pick(v.n).issue(request);
       assert.equal(await codeOf(issuing), code);
@@ -117,7 +141,15 @@ const issue = fc
   );
 
 const texts = ["charge 4", "charge 5"];
-const clientKeys = [null, ownKey("own 1"), ownKey("own 2"), maybeKey("uuid 1"), maybeKey("uuid 2"), sdkKey("sdk 1"), sdkKey("sdk 2")];
+const clientKeys = [
+  null,
+  ownKey("own 1"),
+  ownKey("own 2"),
+  maybeKey("uuid 1"),
+  maybeKey("uuid 2"),
+  sdkKey("sdk 1"),
+  sdkKey("sdk 2"),
+];
 
 const reserve = fc
   .record({
@@ -135,22 +167,27 @@ const reserve = fc
     times: fc.constantFrom(1, 1, 2),
   })
   .map((v) =>
-    step("reserve", v, async (m, r) => {
-      const pair = at(m.pairs, v.key);
-      const request: ReserveRequest = ask({
-        vendor: v.vendor,
-        canonical: v.text,
-        clientKey: v.clientKey,
-        dedupe: v.dedupe,
-        task: v.task,
-        attempt: v.task === null ? null : v.attempt,
-        quoteMicros: v.quote,
-        object: v.object,
-        shield: v.shield,
-        idempotent: v.vendor === "stripe",
-      });
-      for (let time = 0; time < v.times; time += 1) await reserveBoth(m, r, pair, request, v.n + time);
-    }, hasKey),
+    step(
+      "reserve",
+      v,
+      async (m, r) => {
+        const pair = at(m.pairs, v.key);
+        const request: ReserveRequest = ask({
+          vendor: v.vendor,
+          canonical: v.text,
+          clientKey: v.clientKey,
+          dedupe: v.dedupe,
+          task: v.task,
+          attempt: v.task === null ? null : v.attempt,
+          quoteMicros: v.quote,
+          object: v.object,
+          shield: v.shield,
+          idempotent: v.vendor === "stripe",
+        });
+        for (let time = 0; time < v.times; time += 1) await reserveBoth(m, r, pair, request, v.n + time);
+      },
+      hasKey,
+    ),
   );
 
 async function reserveBoth(m: Model, r: Real, pair: Pair, request: ReserveRequest, instance: number): Promise<void> {
@@ -187,41 +224,59 @@ const outcomes: fc.Arbitrary<Outcome> = fc.oneof(
 );
 
 const finish = fc.record({ n, sent: n, outcome: outcomes, times: fc.constantFrom(1, 1, 2) }).map((v) =>
-  step("finish", v, async (m, r) => {
-    const { pair, call, send } = at(m.sent, v.sent);
-    for (let time = 0; time < v.times; time += 1) {
-      model.finish(pair.model, call, send, v.outcome, r.clock.now());
-      await r.pick(v.n + time).finish(pair.keyId, pair.ids.get(call)!, send, v.outcome);
-    }
-  }, hasSent),
+  step(
+    "finish",
+    v,
+    async (m, r) => {
+      const { pair, call, send } = at(m.sent, v.sent);
+      for (let time = 0; time < v.times; time += 1) {
+        model.finish(pair.model, call, send, v.outcome, r.clock.now());
+        await r.pick(v.n + time).finish(pair.keyId, pair.ids.get(call)!, send, v.outcome);
+      }
+    },
+    hasSent,
+  ),
 );
 
 const decide = fc
-  .record({ n, sent: n, what: fc.constantFrom("evidence", "stale evidence", "by hand", "adjust", "lose"), outcome: outcomes, micros })
+  .record({
+    n,
+    sent: n,
+    what: fc.constantFrom("evidence", "stale evidence", "by hand", "adjust", "lose"),
+    outcome: outcomes,
+    micros,
+  })
   .map((v) =>
-    step("decide", v, async (m, r) => {
-      const { pair, call } = at(m.sent, v.sent);
-      const ledger = r.pick(v.n);
-      const seen = (await r.store.findCall(pair.ids.get(call)!))!;
-      const now = r.clock.now();
-      if (v.what === "evidence") {
-        model.evidence(pair.model, call, call.sends, v.outcome, now);
-        await ledger.evidence(seen, v.outcome);
-      } else if (v.what === "stale evidence") {
-        await ledger.evidence({ ...seen, sends: seen.sends - 1 }, v.outcome);
-      } else if (v.what === "adjust") {
-        model.adjust(pair.model, call, v.micros, now);
-        await ledger.adjust(seen, v.micros, "true price");
-      } else if (v.what === "lose") {
-        model.lose(call);
-        await ledger.lose(seen, "gone");
-      } else {
-        const release = v.outcome.kind === "release";
-        const code = model.byHand(pair.model, call, release ? "release" : v.micros, now);
-        const deciding = release ? ledger.releaseByHand(seen, "op", "saw it") : ledger.settleByHand(seen, v.micros, "op", "saw it");
-        assert.equal(await codeOf(deciding), code);
-      }
-    }, hasSent),
+    step(
+      "decide",
+      v,
+      async (m, r) => {
+        const { pair, call } = at(m.sent, v.sent);
+        const ledger = r.pick(v.n);
+        const seen = (await r.store.findCall(pair.ids.get(call)!))!;
+        const now = r.clock.now();
+        if (v.what === "evidence") {
+          model.evidence(pair.model, call, call.sends, v.outcome, now);
+          await ledger.evidence(seen, v.outcome);
+        } else if (v.what === "stale evidence") {
+          await ledger.evidence({ ...seen, sends: seen.sends - 1 }, v.outcome);
+        } else if (v.what === "adjust") {
+          model.adjust(pair.model, call, v.micros, now);
+          await ledger.adjust(seen, v.micros, "true price");
+        } else if (v.what === "lose") {
+          model.lose(call);
+          await ledger.lose(seen, "gone");
+        } else {
+          const release = v.outcome.kind === "release";
+          const code = model.byHand(pair.model, call, release ? "release" : v.micros, now);
+          const deciding = release
+            ? ledger.releaseByHand(seen, "op", "saw it")
+            : ledger.settleByHand(seen, v.micros, "op", "saw it");
+          assert.equal(await codeOf(deciding), code);
+        }
+      },
+      hasSent,
+    ),
   );
 
 const acts: fc.Arbitrary<KeyAct> = fc.oneof(
@@ -235,11 +290,16 @@ const acts: fc.Arbitrary<KeyAct> = fc.oneof(
   { weight: 1, arbitrary: fc.constant<KeyAct>({ act: "revoke", by: "op", reason: "stop" }) },
 );
 const operate = fc.record({ n, key: n, act: acts }).map((v) =>
-  step("act", v, async (m, r) => {
-    const pair = at(m.pairs, v.key);
-    const code = model.act(pair.model, v.act);
-    assert.equal(await codeOf(r.pick(v.n).act(pair.keyId, v.act)), code);
-  }, hasKey),
+  step(
+    "act",
+    v,
+    async (m, r) => {
+      const pair = at(m.pairs, v.key);
+      const code = model.act(pair.model, v.act);
+      assert.equal(await codeOf(r.pick(v.n).act(pair.keyId, v.act)), code);
+    },
+    hasKey,
+  ),
 );
 
 const tick = fc.constantFrom(SECOND, MINUTE, 101 * SECOND, 20 * MINUTE, HOUR, 12 * HOUR, 23 * HOUR).map((ms) =>

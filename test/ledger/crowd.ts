@@ -10,7 +10,19 @@ import type { Outcome } from "../../service/ledger/ledger.ts";
 import type { Call } from "../../service/ledger/types.ts";
 import { seededFloat } from "../../service/stores/faults.ts";
 import { audit, readBooks } from "./books.ts";
-import { ask, declined, type Forward, failed500, issued, makeWorld, paid, sdkKey, SECOND, timedOut, type World } from "./fixture.ts";
+import {
+  ask,
+  declined,
+  type Forward,
+  failed500,
+  issued,
+  makeWorld,
+  paid,
+  SECOND,
+  sdkKey,
+  timedOut,
+  type World,
+} from "./fixture.ts";
 
 export interface Storm {
   seed: number;
@@ -92,7 +104,8 @@ class Crowd {
   /** One attempt of one task: its whole program, unless it dies. */
   async attempt(task: number, attempt: number): Promise<void> {
     for (const text of this.storm.program) {
-      const key = `random ${(this.#keys += 1)}`;
+      this.#keys += 1;
+      const key = `random ${this.#keys}`;
       for (let tries = 0; tries < 3; tries += 1) {
         if (await this.#request(task, attempt, text, key)) break;
       }
@@ -136,7 +149,8 @@ class Crowd {
   async operator(): Promise<void> {
     const { capMicros, revoked } = this.storm;
     for (let turn = 0; turn < 15; turn += 1) await setImmediate();
-    const act = (what: Parameters<World["ledger"]["act"]>[1]) => this.insist(() => this.#ledger().act(this.keyId, what));
+    const act = (what: Parameters<World["ledger"]["act"]>[1]) =>
+      this.insist(() => this.#ledger().act(this.keyId, what));
     await act({ act: "pause", by: "op", reason: "look" });
     await act({ act: "raise", by: "op", capMicros: capMicros + PRICE });
     await act({ act: "resume", by: "op" });

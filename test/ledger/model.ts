@@ -185,7 +185,8 @@ function begin(key: ModelKey, request: ReserveRequest, call: ModelCall, now: num
   if (need > 0 && dailyCapMicros !== null && daySpentOf(key, now) + held + need > dailyCapMicros) {
     return refuse("cap_exhausted");
   }
-  if (key.calls.filter((other) => other.state === "reserved").length >= scope.concurrency) return refuse("rate_exhausted");
+  if (key.calls.filter((other) => other.state === "reserved").length >= scope.concurrency)
+    return refuse("rate_exhausted");
   if (scope.maxCalls !== null && key.begun.length >= scope.maxCalls) return refuse("rate_exhausted");
   const minute = Math.floor(now / 60_000);
   const inMinute = key.begun.filter((at) => Math.floor(at / 60_000) === minute).length;
@@ -205,11 +206,12 @@ function begin(key: ModelKey, request: ReserveRequest, call: ModelCall, now: num
 }
 
 export function finish(key: ModelKey, call: ModelCall, send: number, outcome: Outcome, now: number): void {
-  if (outcome.kind === "settle") return settle(key, call, outcome, now);
-  if (!isOpen(call) || send !== call.sends) return;
-  if (outcome.kind === "release" && !call.unsure) return release(call);
-  call.state = "unknown";
-  call.unsure = true;
+  if (outcome.kind === "settle") {
+    settle(key, call, outcome, now);
+  } else if (isOpen(call) && send === call.sends) {
+    if (outcome.kind === "release" && !call.unsure) release(call);
+    else [call.state, call.unsure] = ["unknown", true];
+  }
 }
 
 export function evidence(key: ModelKey, call: ModelCall, seenSends: number, outcome: Outcome, now: number): void {

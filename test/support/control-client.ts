@@ -50,7 +50,7 @@ function demand(steps: readonly string[], value: unknown, what: string): void {
 
 /** The path of the description that a request path is one of. */
 function describedPath(path: string): string | null {
-  const paths = Object.keys(description["paths"] as Node);
+  const paths = Object.keys(description.paths as Node);
   const exact = paths.find((candidate) => candidate === path);
   const pattern = (text: string) => new RegExp(`^${text.replaceAll(".", "\\.").replace(/\{\w+\}/g, "[^/]+")}$`);
   return exact ?? paths.find((candidate) => pattern(candidate).test(path)) ?? null;
@@ -62,7 +62,7 @@ export function checkAnswer(method: string, target: string, answer: ControlAnswe
   const media = (answer.headers.get("content-type") ?? "").split(";")[0]!;
   if (answer.status >= 400) checkRefusal(what, media, answer);
   const path = describedPath(target.split("?")[0]!);
-  const operation = path && ((description["paths"] as Node)[path] as Node)[method.toLowerCase()];
+  const operation = path && ((description.paths as Node)[path] as Node)[method.toLowerCase()];
   if (!path || !operation) {
     if (answer.status < 400) throw new Error(`${what}: answered, but the description does not have it`);
     return;

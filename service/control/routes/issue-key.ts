@@ -1,4 +1,5 @@
-import { issueBody, toIssueRequest } from "../issue-request.ts";
+import { issueBody } from "../issue-body.ts";
+import { toIssueRequest } from "../issue-request.ts";
 import { noQuery } from "../read-input.ts";
 import { renderKey } from "../render.ts";
 import { route } from "../route.ts";

@@ -9,6 +9,8 @@ import { type CodecLimits, checkCase, checkKey, DEFAULT_LIMITS, invalid } from "
 /** An inner node while parsing: `list` for `name[]`, else by name. */
 type Node = { list: string[] } | { map: Map<string, Node | string> };
 
+const INDEX = /^(?:0|[1-9]\d*)$/;
+
 export interface FormOptions {
   limits?: CodecLimits;
   /** Flat dialect: names that may repeat. Absent: the bracketed dialect. */
@@ -123,15 +125,13 @@ function finish(node: Node | string): Json {
 
 /** A map whose names are 0, 1, 2 … in this order is a list; indices in another order are refused (servers differ). */
 function finishMap(map: Map<string, Node | string>): Json {
-  const keys = [...map.keys()];
-  const numeric = keys.filter((key) => /^(?:0|[1-9]\d*)$/.test(key));
-  if (numeric.length === keys.length && keys.length > 0 && keys.includes("0")) {
-    if (keys.some((key, index) => key !== String(index))) {
-      throw invalid("a list's elements are not numbered 0, 1, 2 … in order");
-    }
-    return [...map.values()].map(finish);
+  if (!map.has("0") || ![...map.keys()].every((key) => INDEX.test(key))) return finishObject(map);
+  let expected = 0;
+  for (const key of map.keys()) {
+    if (key !== String(expected)) throw invalid("a list's elements are not numbered 0, 1, 2 … in order");
+    expected += 1;
   }
-  return finishObject(map);
+  return [...map.values()].map(finish);
 }
 
 function finishObject(map: Map<string, Node | string>): JsonObject {
@@ -144,7 +144,7 @@ function finishObject(map: Map<string, Node | string>): JsonObject {
 /** Encodes a parse again. Lists of the flat dialect repeat the name, else elements are numbered. */
 export function encodeForm(body: JsonObject, flat: boolean): string {
   const pairs: string[] = [];
-  for (const key of Object.keys(body)) write(pairs, encodeURIComponent(key), body[key]!, flat);
+  for (const key of Object.keys(body)) write(pairs, escaped(key), body[key]!, flat);
   return pairs.join("&");
 }
 
@@ -156,8 +156,14 @@ function write(pairs: string[], name: string, value: Json, flat: boolean): void 
     return;
   }
   if (value !== null && typeof value === "object") {
-    for (const key of Object.keys(value)) write(pairs, `${name}[${encodeURIComponent(key)}]`, value[key]!, flat);
+    for (const key of Object.keys(value)) write(pairs, `${name}[${escaped(key)}]`, value[key]!, flat);
     return;
   }
-  pairs.push(`${name}=${encodeURIComponent(value === null ? "" : String(value))}`);
+  pairs.push(`${name}=${escaped(value === null ? "" : String(value))}`);
+}
+
+const UNRESERVED = /^[A-Za-z0-9_.~-]*$/;
+
+function escaped(text: string): string {
+  return UNRESERVED.test(text) ? text : encodeURIComponent(text);
 }

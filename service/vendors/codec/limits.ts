@@ -1,7 +1,7 @@
 /** Bounds and key rules that every codec shares: what two parsers could read in two ways is refused here. */
 import { isUtf8 } from "node:buffer";
 import { Refusal } from "../../errors.ts";
-import type { Json } from "../vendor.ts";
+import type { Json, JsonObject } from "../vendor.ts";
 
 export interface CodecLimits {
   /** Levels of lists and maps below the body itself. */
@@ -41,9 +41,12 @@ export function checkKey(key: string): void {
   if (!key.isWellFormed()) throw invalid("a field name has a lone surrogate");
 }
 
+const LOWER_ASCII = /^[a-z0-9_.$-]*$/;
+
 /** Refuses `amount` beside `Amount` in one map: parsers that ignore case would take either. */
 export function checkCase(keys: readonly string[]): void {
-  if (keys.length < 2) return;
+  // Names are distinct already: without capitals no two can fold together.
+  if (keys.length < 2 || keys.every((key) => LOWER_ASCII.test(key))) return;
   const seen = new Set<string>();
   for (const key of keys) {
     const folded = key.toLowerCase();
@@ -67,10 +70,13 @@ export function sameJson(a: Json | undefined, b: Json | undefined): boolean {
 
 /** One text per value: names sorted, no spaces. */
 export function canonicalJson(value: Json): string {
-  if (value === null || typeof value !== "object") return JSON.stringify(value);
-  if (Array.isArray(value)) return `[${value.map(canonicalJson).join(",")}]`;
-  const parts = Object.keys(value)
-    .sort()
-    .map((key) => `${JSON.stringify(key)}:${canonicalJson(value[key]!)}`);
-  return `{${parts.join(",")}}`;
+  return JSON.stringify(sorted(value));
+}
+
+function sorted(value: Json): Json {
+  if (value === null || typeof value !== "object") return value;
+  if (Array.isArray(value)) return value.map(sorted);
+  const copy: JsonObject = {};
+  for (const key of Object.keys(value).sort()) copy[key] = sorted(value[key]!);
+  return copy;
 }

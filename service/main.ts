@@ -1,0 +1,62 @@
+/** The entry of the service, and the only file of it that reads `process`. */
+import { destination } from "pino";
+import { startProxy } from "./app.ts";
+import { systemClock, systemRandom } from "./clock.ts";
+import { ConfigError, type Environment, readConfig } from "./config.ts";
+import { createLogger } from "./log.ts";
+
+/** After a signal everything ends within this, ms, whatever hangs. */
+const LAST_MS = 9_500;
+
+/**
+ * Runs the proxy until SIGTERM or SIGINT, then drains and exits 0. Resolves when it listens.
+ * What keeps it from starting is said on stderr in one sentence each: exit code 2 for wrong variables, 1 for all else.
+ */
+export async function serve(env: Environment): Promise<void> {
+  try {
+    await start(env);
+  } catch (error) {
+    const sentences =
+      error instanceof ConfigError ? error.problems : [error instanceof Error ? error.message : String(error)];
+    for (const sentence of sentences) process.stderr.write(`keybrake: ${sentence}\n`);
+    process.exit(error instanceof ConfigError ? 2 : 1);
+  }
+}
+
+async function start(env: Environment): Promise<void> {
+  const config = readConfig(env);
+  const lines = destination({ fd: process.stdout.fd, sync: false });
+  const log = createLogger(lines);
+  for (const warning of config.warnings) log.warn(warning);
+  const proxy = await startProxy({
+    config,
+    clock: systemClock,
+    random: systemRandom,
+    log,
+    announceAdminKey: (key) => {
+      process.stderr.write(`keybrake: admin key, made now and shown this once: ${key}\n`);
+    },
+  });
+  const stop = (signal: NodeJS.Signals): void => {
+    log.info({ signal }, "draining");
+    setTimeout(() => leave(1), LAST_MS).unref();
+    proxy.close().then(
+      () => leave(0),
+      (error: unknown) => {
+        log.error({ err: error }, "the drain failed; open calls are found at the next start");
+        leave(1);
+      },
+    );
+  };
+  const leave = (code: number): void => {
+    lines.flushSync();
+    process.exit(code);
+  };
+  process.once("SIGTERM", stop);
+  process.once("SIGINT", stop);
+  process.stdout.write(
+    `${JSON.stringify({ severity: "INFO", time: new Date(systemClock.now()).toISOString(), message: "listening", url: proxy.url })}\n`,
+  );
+}
+
+if (import.meta.main) await serve(process.env);

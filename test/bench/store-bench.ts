@@ -1,0 +1,143 @@
+/**
+ * Goal: does the embedded store serve the proxy better in this thread or in a worker thread? Method: the ledger's own
+ * commits (50 reserves and the 50 settles of the commit before, with receipts of 1 KiB and a chain page), one commit in
+ * flight per key, on a file; with one key and with four. Both ways run in turns in this process, and what counts is
+ * their ratio. Limit: no HTTP and no ledger run beside it, so the worker's core is always free.
+ *
+ * `node test/bench/store-bench.ts [--json] [--seconds N]`
+ */
+import { mkdtempSync, rmSync, statSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { monitorEventLoopDelay, performance } from "node:perf_hooks";
+import { parseArgs } from "node:util";
+import { systemClock } from "../../service/clock.ts";
+import type { Call, ChainPage } from "../../service/ledger/types.ts";
+import { openSqliteStore } from "../../service/stores/sqlite.ts";
+import type { Store, Write } from "../../service/stores/store.ts";
+import { create, KeyWriter, put, sampleCall, samplePage } from "../stores/samples.ts";
+
+const GROUP = 50;
+const SEALED = "c2VhbGVk".repeat(128);
+
+interface Figures {
+  callsPerSecond: number;
+  /** CPU time of the main thread per call, µs: encoding and sending, and in this thread also SQLite. */
+  mainMicrosPerCall: number;
+  commitMillisP50: number;
+  commitMillisP99: number;
+  /** Longest time that the event loop did not turn. */
+  loopBlockedMillis: number;
+  walMebibytes: number;
+}
+
+const settled: Partial<Call> = { state: "settled", reservedMicros: 0, costMicros: 40_000_000, status: 200 };
+
+/** Like the ledger's commits: what the last one reserved is settled while the next is reserved. */
+async function writeKey(store: Store, keyId: string, until: number, latencies: number[]): Promise<number> {
+  const key = new KeyWriter(store, keyId);
+  await key.write();
+  let previous: Call[] = [];
+  let calls = 0;
+  let n = 1;
+  while (performance.now() < until) {
+    const group = Array.from({ length: GROUP }, (_, index) => callOf(keyId, calls + index));
+    const writes: Write[] = previous.flatMap((call) => [
+      put({ ...call, ...settled }),
+      { op: "create", id: `r:${call.id}`, doc: { sealed: SEALED, expiresAt: Date.now() } },
+    ]);
+    writes.push(...group.map(create));
+    const page: ChainPage = samplePage(keyId, n, GROUP + previous.length);
+    const begun = performance.now();
+    await key.write(writes, page);
+    latencies.push(performance.now() - begun);
+    n += page.records.length;
+    calls += GROUP;
+    previous = group;
+  }
+  return calls;
+}
+
+function callOf(keyId: string, index: number): Call {
+  // Spread like the HMACs of the real ids, so that the index is written everywhere.
+  const id = `${((index * 2_654_435_761) % 2 ** 32).toString(16).padStart(8, "0")}${keyId}${index}`.padEnd(43, "x");
+  return sampleCall(id, { keyId, task: index % 500, label: `label-of-${keyId}` });
+}
+
+async function run(path: string, worker: boolean, keys: number, milliseconds: number): Promise<Figures> {
+  const store = await openSqliteStore({ path, worker, clock: systemClock });
+  const delay = monitorEventLoopDelay({ resolution: 1 });
+  delay.enable();
+  const cpu = process.threadCpuUsage();
+  const begun = performance.now();
+  const latencies: number[] = [];
+  const ids = Array.from({ length: keys }, (_, index) => `k${index}-${Math.round(begun)}`);
+  const counts = await Promise.all(ids.map((id) => writeKey(store, id, begun + milliseconds, latencies)));
+  const seconds = (performance.now() - begun) / 1_000;
+  const used = process.threadCpuUsage(cpu);
+  delay.disable();
+  const walMebibytes = statSync(`${path}-wal`).size / 2 ** 20;
+  await store.close();
+  const calls = counts.reduce((sum, count) => sum + count, 0);
+  latencies.sort((a, b) => a - b);
+  const at = (part: number) => latencies[Math.floor(latencies.length * part)] ?? 0;
+  return {
+    callsPerSecond: calls / seconds,
+    mainMicrosPerCall: (used.user + used.system) / calls,
+    commitMillisP50: at(0.5),
+    commitMillisP99: at(0.99),
+    loopBlockedMillis: delay.max / 1e6,
+    walMebibytes,
+  };
+}
+
+function median(runs: Figures[]): Figures {
+  const of = (name: keyof Figures) => {
+    const sorted = runs.map((figures) => figures[name]).sort((a, b) => a - b);
+    return Math.round((sorted[Math.floor(sorted.length / 2)] ?? 0) * 100) / 100;
+  };
+  return {
+    callsPerSecond: of("callsPerSecond"),
+    mainMicrosPerCall: of("mainMicrosPerCall"),
+    commitMillisP50: of("commitMillisP50"),
+    commitMillisP99: of("commitMillisP99"),
+    loopBlockedMillis: of("loopBlockedMillis"),
+    walMebibytes: of("walMebibytes"),
+  };
+}
+
+async function compare(folder: string, keys: number, milliseconds: number) {
+  const local: Figures[] = [];
+  const worker: Figures[] = [];
+  for (let round = 0; round < 3; round += 1) {
+    local.push(await run(join(folder, `local-${keys}.db`), false, keys, milliseconds));
+    worker.push(await run(join(folder, `worker-${keys}.db`), true, keys, milliseconds));
+  }
+  const [here, there] = [median(local), median(worker)];
+  return {
+    keys,
+    here,
+    worker: there,
+    workerToHere: {
+      throughput: Math.round((there.callsPerSecond / here.callsPerSecond) * 100) / 100,
+      mainCpu: Math.round((there.mainMicrosPerCall / here.mainMicrosPerCall) * 100) / 100,
+    },
+  };
+}
+
+const { values } = parseArgs({ options: { json: { type: "boolean" }, seconds: { type: "string", default: "2" } } });
+const folder = mkdtempSync(join(tmpdir(), "keybrake-store-bench-"));
+try {
+  const results = [];
+  for (const keys of [1, 4]) results.push(await compare(folder, keys, Number(values.seconds) * 1_000));
+  if (values.json) console.log(JSON.stringify(results));
+  else
+    for (const { keys, here, worker, workerToHere } of results) {
+      console.log(
+        `${keys} key(s) · worker thread : this thread = ${workerToHere.throughput} × calls/s, ${workerToHere.mainCpu} × main CPU`,
+      );
+      console.table({ here, worker });
+    }
+} finally {
+  rmSync(folder, { recursive: true, force: true });
+}
