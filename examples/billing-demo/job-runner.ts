@@ -3,6 +3,7 @@
  * `parallelism` at once; a task that ends with anything but 0 runs again as the next attempt, up to `maxRetries` times.
  */
 import { type ChildProcess, spawn } from "node:child_process";
+import { constants, setPriority } from "node:os";
 
 export interface Job {
   name: string;
@@ -80,8 +81,19 @@ function runAttempt(job: Job, { task, attempt }: Attempt): Promise<boolean> {
       CLOUD_RUN_TASK_ATTEMPT: String(attempt),
     },
   });
+  yieldTheProcessor(child);
   return new Promise((resolve, reject) => {
     child.once("error", (error) => (job.signal.aborted ? resolve(false) : reject(error)));
     child.once("exit", (code) => resolve(code === 0));
   });
+}
+
+/** On Cloud Run a task has a processor of its own; here 50 of them must not keep the proxy and this runner from theirs. */
+function yieldTheProcessor(child: ChildProcess): void {
+  if (child.pid === undefined) return;
+  try {
+    setPriority(child.pid, constants.priority.PRIORITY_BELOW_NORMAL);
+  } catch {
+    // It has ended already, or the system has no such thing: the job is right without it, only slower.
+  }
 }

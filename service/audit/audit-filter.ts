@@ -3,10 +3,10 @@ import { z } from "zod";
 import type { Call } from "../ledger/types.ts";
 import type { CallFilter, Page, Store } from "../stores/store.ts";
 
-/** Rows of one JSON page, and of one page read for a stream. */
+/** Rows of one JSON page. A page of a stream is smaller: it is one turn of the event loop, and calls wait for it. */
 export const MAX_PAGE = 1000;
 export const DEFAULT_PAGE = 100;
-export const STREAM_PAGE = 500;
+export const STREAM_PAGE = 100;
 
 /** Pages of the store read for one answer, once it has a row. */
 const MAX_ROUNDS = 20;

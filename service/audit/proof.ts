@@ -6,8 +6,8 @@ import { ChainVerifier } from "../ledger/chain.ts";
 import type { ChainRecord, KeyState } from "../ledger/types.ts";
 import type { Store } from "../stores/store.ts";
 
-/** Chain pages read at once; each holds the records of one commit, at most some hundred. */
-const PAGES_AT_ONCE = 10;
+/** Chain pages read at once, and worked on in one turn of the event loop; each holds the records of one commit, at most some hundred. */
+const PAGES_AT_ONCE = 2;
 
 export interface ProofEnd {
   records: number;

@@ -1,6 +1,7 @@
 /** The commands, and how their failures become exit codes. */
 import { Command, CommanderError } from "commander";
 import { Refusal } from "../errors.ts";
+import service from "../package.json" with { type: "json" };
 import { addAudit } from "./commands/audit.ts";
 import { addCalls } from "./commands/calls.ts";
 import { addKeys } from "./commands/keys.ts";
@@ -25,6 +26,7 @@ function buildProgram(around: Surroundings): Command {
   const program = new Command("keybrake");
   program
     .description("A hard dollar cap, an audit row and a retry shield for every vendor call of an AI-agent batch job.")
+    .version(service.version)
     .helpCommand(false)
     .addHelpText("after", overview)
     .exitOverride()

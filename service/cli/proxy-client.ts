@@ -1,72 +1,17 @@
 /** The control plane over HTTP, as the commands see it: JSON objects, or a failure in one sentence. */
-import { readFile } from "node:fs/promises";
-import { isIP } from "node:net";
-import { text } from "node:stream/consumers";
-import type { Command } from "commander";
-import { CommandFailure, UsageFailure } from "./failure.ts";
+import { adminKey, type ConnectionOptions, proxyUrl } from "./connection.ts";
+import { CommandFailure } from "./failure.ts";
 import type { Surroundings } from "./surroundings.ts";
 
 export type Fields = Record<string, unknown>;
 export type Query = Record<string, string | number | undefined>;
 
-export interface ConnectionOptions {
-  url?: string;
-  adminKeyFile?: string;
-  plainHttp?: boolean;
-}
-
-const DEFAULT_URL = "http://127.0.0.1:8080";
 /** Reconciling asks vendors page after page, so it may take its time. */
 const TIMEOUT_MS = 120_000;
+/** A stream of lines goes on as long as the chain is. */
+const STREAM_TIMEOUT_MS = 3_600_000;
 const MAX_ANSWER_BYTES = 64 * 1024 * 1024;
 const MAX_LINE_CHARACTERS = 1024 * 1024;
-const MAX_KEY_FILE_CHARACTERS = 4096;
-
-export function addConnectionOptions(command: Command): Command {
-  return command
-    .option("--url <url>", `the proxy (default: KEYBRAKE_URL, else ${DEFAULT_URL})`)
-    .option("--admin-key-file <file>", "file with the admin key, - for stdin (default: KEYBRAKE_ADMIN_KEY)")
-    .option("--plain-http", "allow http:// to a host other than loopback: the admin key travels unencrypted");
-}
-
-function isLoopback(host: string): boolean {
-  return host === "localhost" || host === "[::1]" || (isIP(host) === 4 && host.startsWith("127."));
-}
-
-function proxyUrl(around: Surroundings, options: ConnectionOptions): URL {
-  const source = options.url !== undefined ? "--url" : "KEYBRAKE_URL";
-  const given = options.url ?? (around.env.KEYBRAKE_URL || DEFAULT_URL);
-  const url = URL.canParse(given) ? new URL(given) : null;
-  if (!url || !["http:", "https:"].includes(url.protocol))
-    throw new UsageFailure(`\`${source}\` is not an http(s) URL: give the proxy's, for example ${DEFAULT_URL}`);
-  if (url.username || url.password || url.search || url.hash)
-    throw new UsageFailure(`\`${source}\` carries more than an address: give it without user, query or fragment`);
-  if (url.protocol === "http:" && !isLoopback(url.hostname) && !options.plainHttp)
-    throw new UsageFailure(
-      `\`${source}\` is http:// to ${url.hostname}, where the admin key would travel unencrypted: use https://, or add \`--plain-http\` on a network you trust`,
-    );
-  return url;
-}
-
-async function adminKey(around: Surroundings, options: ConnectionOptions): Promise<string> {
-  const file = options.adminKeyFile;
-  let key: string;
-  if (file === undefined) key = around.env.KEYBRAKE_ADMIN_KEY ?? "";
-  else {
-    try {
-      key = file === "-" ? await text(around.stdin) : await readFile(file, "utf8");
-    } catch (error) {
-      const { code } = error as NodeJS.ErrnoException;
-      throw new UsageFailure(`\`--admin-key-file ${file}\` cannot be read (${code}): name a file that holds the key`);
-    }
-  }
-  key = key.trim();
-  if (key === "")
-    throw new UsageFailure("there is no admin key: set KEYBRAKE_ADMIN_KEY, or give `--admin-key-file FILE`");
-  if (key.length > MAX_KEY_FILE_CHARACTERS || !/^[\x21-\x7e]+$/.test(key))
-    throw new UsageFailure("the admin key must be one line of visible ASCII characters: give the key and nothing else");
-  return key;
-}
 
 function queryText(query: Query): string {
   const parameters = new URLSearchParams();
@@ -141,7 +86,7 @@ export class ProxyClient {
         headers,
         body: body ? JSON.stringify(body) : null,
         redirect: "error",
-        signal: AbortSignal.timeout(TIMEOUT_MS),
+        signal: AbortSignal.timeout(accept === "application/x-ndjson" ? STREAM_TIMEOUT_MS : TIMEOUT_MS),
       }),
     );
   }
@@ -202,6 +147,6 @@ async function bounded(response: Response): Promise<string> {
 function unreachable(base: string, error: unknown): string {
   const cause = error instanceof Error ? (error.cause ?? error) : error;
   const { code, name, message } = cause as NodeJS.ErrnoException;
-  if (name === "TimeoutError") return `the proxy at ${base} gave no answer in ${TIMEOUT_MS / 1000} s: try again`;
+  if (name === "TimeoutError") return `the proxy at ${base} did not answer in time: try again`;
   return `no proxy answers at ${base} (${code ?? message}): start one with \`keybrake serve\`, or set KEYBRAKE_URL or --url`;
 }

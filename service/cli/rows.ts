@@ -1,6 +1,6 @@
 /** How keys and calls look on a terminal. Fields are the control plane's; an absent one shows as a dash. */
 import type { Cell } from "./output.ts";
-import type { Fields } from "./proxy-client.ts";
+import { type Fields, isFields } from "./proxy-client.ts";
 
 export function asText(value: unknown): Cell {
   if (value === null || value === undefined) return null;
@@ -40,7 +40,13 @@ export function keyRow(key: Fields, now: number): Cell[] {
   ];
 }
 
-/** Every field of a key but the micro-USD twins and what is empty. */
+/** `settled=3, unknown=1`: what is there, without the micro-USD twins. */
+function inner(fields: Fields): string {
+  const entries = Object.entries(fields).filter(([name, value]) => value !== null && !name.endsWith("_micros"));
+  return entries.map(([name, value]) => `${name}=${asText(value)}`).join(", ");
+}
+
+/** Every field but the micro-USD twins and what is empty. */
 export function keyFields(key: Fields, now: number): [string, Cell][] {
   const shown: [string, Cell][] = [];
   for (const [name, value] of Object.entries(key)) {
@@ -49,6 +55,7 @@ export function keyFields(key: Fields, now: number): [string, Cell][] {
     else if (name.endsWith("_at")) shown.push([name, shortTime(value)]);
     else if (Array.isArray(value) && value.every((entry) => typeof entry === "string"))
       shown.push([name, value.join(", ")]);
+    else if (isFields(value)) shown.push([name, inner(value) || null]);
     else shown.push([name, asText(value)]);
   }
   return shown;

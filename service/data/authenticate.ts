@@ -2,10 +2,11 @@
 import { Refusal } from "../errors.ts";
 import { closed } from "../ledger/balance.ts";
 import type { KeyState } from "../ledger/types.ts";
-import type { ParsedVaultKey, VaultKeys } from "../vault-key.ts";
+import type { ParsedVaultKey } from "../vault-key.ts";
 import type { DataPlane } from "./data-plane.ts";
 import type { Exchange } from "./exchange.ts";
 import type { RequestHeaders } from "./headers.ts";
+import type { VerifiedKeys } from "./verified-keys.ts";
 
 /**
  * The key's text is verified before anything is read, so that a made-up key costs no look-up.
@@ -40,7 +41,7 @@ function presentedKey(plane: DataPlane, headers: RequestHeaders): ParsedVaultKey
 }
 
 /** Bearer, or the user or password of Basic. Two vault keys in one credential are none. */
-function ofAuthorization(keys: VaultKeys, authorization: string): ParsedVaultKey {
+function ofAuthorization(keys: VerifiedKeys, authorization: string): ParsedVaultKey {
   const [scheme, credential, more] = authorization.split(" ", 3);
   if (!scheme || !credential || more !== undefined) throw invalid();
   const key = scheme.toLowerCase() === "basic" ? ofBasic(keys, credential) : keys.verify(credential);
@@ -48,7 +49,7 @@ function ofAuthorization(keys: VaultKeys, authorization: string): ParsedVaultKey
   return key;
 }
 
-function ofBasic(keys: VaultKeys, credential: string): ParsedVaultKey | null {
+function ofBasic(keys: VerifiedKeys, credential: string): ParsedVaultKey | null {
   if (!/^[A-Za-z0-9+/]+={0,2}$/.test(credential)) return null;
   const text = Buffer.from(credential, "base64").toString("latin1");
   const colon = text.indexOf(":");

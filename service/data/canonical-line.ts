@@ -20,7 +20,7 @@ export function logCall(plane: DataPlane, exchange: Exchange): void {
     code: exchange.code,
     status: exchange.status,
     vendor_status: exchange.vendorStatus,
-    state: exchange.state,
+    state: exchange.pending ? "pending" : exchange.state,
     replayed: exchange.replayed || undefined,
     quote_micros: quote?.micros,
     cost_micros: exchange.costMicros,
@@ -28,8 +28,7 @@ export function logCall(plane: DataPlane, exchange: Exchange): void {
     attempt: exchange.attempt,
     duration_ms: plane.clock.now() - exchange.startedAt,
   };
-  if (exchange.status >= 500 || exchange.state === "unknown" || exchange.state === "pending")
-    plane.log.warn(line, "call");
+  if (exchange.status >= 500 || exchange.state === "unknown" || exchange.pending) plane.log.warn(line, "call");
   else plane.log.info(line, "call");
 }
 

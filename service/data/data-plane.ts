@@ -13,6 +13,7 @@ import type { Limits } from "./limits.ts";
 import { Seals } from "./receipt.ts";
 import { Scanners } from "./scan.ts";
 import { Upstreams } from "./upstreams.ts";
+import { VerifiedKeys } from "./verified-keys.ts";
 
 /** The places in a call's life where a test may stop, watch or kill the process. */
 export type Step =
@@ -48,7 +49,7 @@ export class DataPlane {
   readonly ledger: Ledger;
   readonly vendors: ReadonlyMap<string, Vendor>;
   readonly secrets: SecretSource;
-  readonly keys: VaultKeys;
+  readonly keys: VerifiedKeys;
   readonly clock: Clock;
   readonly log: Logger;
   readonly limits: Limits;
@@ -70,7 +71,7 @@ export class DataPlane {
     this.ledger = options.ledger;
     this.vendors = options.vendors;
     this.secrets = options.secrets;
-    this.keys = options.keys;
+    this.keys = new VerifiedKeys(options.keys);
     this.clock = options.clock;
     this.log = options.log;
     this.limits = options.limits;

@@ -21,7 +21,10 @@ export class Exchange {
   callId: string | null = null;
   /** The ledger holds a call for this request: from now on a refusal is no audit row of its own. */
   reserved = false;
+  /** Answered from the receipt of an earlier send. */
   replayed = false;
+  /** The outcome is not in the ledger yet. */
+  pending = false;
   /** Catalogue code of the refusal that was answered. */
   code: string | null = null;
   /** Status answered to the client. */

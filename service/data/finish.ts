@@ -7,13 +7,9 @@ import type { Exchange } from "./exchange.ts";
 import type { Reply } from "./forward.ts";
 import type { PricedCall } from "./outcome.ts";
 
-const landed: readonly string[] = [];
-const pending: readonly string[] = ["x-keybrake-settled", "pending"];
-
 /**
  * When the ledger cannot take it now, the client still gets the vendor's answer, and the outcome is tried until it lands.
  * @param reply what the client will get, when that is the vendor's answer: kept for repeats.
- * @returns headers that tell the client which of the two it was.
  */
 export async function finish(
   plane: DataPlane,
@@ -22,7 +18,7 @@ export async function finish(
   reservation: Extract<Reservation, { kind: "forward" }>,
   outcome: Outcome,
   reply: Reply | null,
-): Promise<readonly string[]> {
+): Promise<void> {
   const { ledger, log } = plane;
   const { keyId, id } = reservation.call;
   const kept: Outcome =
@@ -31,15 +27,14 @@ export async function finish(
     const ended = await ledger.finish(keyId, id, reservation.send, kept);
     exchange.state = ended.state;
     exchange.costMicros = ended.costMicros;
-    return landed;
   } catch (error) {
     ledger.finishLater(keyId, id, reservation.send, kept);
-    exchange.state = "pending";
+    exchange.pending = true;
     if (!(error instanceof Refusal)) log.error({ err: error, call_id: id }, "an outcome was not taken by the ledger");
-    return pending;
   }
 }
 
+/** An answer that cannot be sealed must not keep its outcome from the ledger: then repeats are told `already_settled`. */
 function receiptOf(
   plane: DataPlane,
   exchange: Exchange,
@@ -50,5 +45,10 @@ function receiptOf(
   if (!operation.shield || reply.kind !== "answer" || reply.cut || reply.rest) return null;
   const { status, headers, body } = reply;
   if (body.length > plane.limits.receiptBytes) return null;
-  return plane.seals.sealAnswer(exchange.key!, callId, { status, headers: passedHeaders(headers), body });
+  try {
+    return plane.seals.sealAnswer(exchange.key!, callId, { status, headers: passedHeaders(headers), body });
+  } catch (error) {
+    plane.log.error({ err: error, call_id: callId }, "an answer could not be sealed");
+    return null;
+  }
 }

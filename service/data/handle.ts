@@ -82,12 +82,15 @@ async function live(plane: DataPlane, exchange: Exchange): Promise<void> {
   probe?.("answered", exchange);
 
   const { outcome, refusal } = judge(call, reply, tainted, plane.log);
-  const pending = await finish(plane, exchange, call, reservation, outcome, refusal ? null : reply);
+  await finish(plane, exchange, call, reservation, outcome, refusal ? null : reply);
   probe?.("settled", exchange);
 
   probe?.("before_answer", exchange);
-  if (refusal) throw refusal;
-  if (reply.kind !== "answer") throw new Error("a reply without an answer must have been refused");
-  if (reply.cut || reply.rest) return answerStream(plane, exchange, reply, scanners, pending);
-  answer(plane, exchange, { status: reply.status, headers: passedHeaders(reply.headers), body: reply.body }, pending);
+  if (reply.kind !== "answer") throw refusal;
+  if (refusal) {
+    reply.rest?.cancel();
+    throw refusal;
+  }
+  if (reply.cut || reply.rest) return answerStream(plane, exchange, reply, scanners);
+  answer(plane, exchange, { status: reply.status, headers: passedHeaders(reply.headers), body: reply.body });
 }

@@ -107,9 +107,9 @@ function verdictOf(call: PricedCall, reply: VendorReply, log: Logger): Verdict {
   }
 }
 
-export function rejectsCredential({ vendor, operation, request, quote, found }: PricedCall, reply: Reply): boolean {
-  if (reply.kind !== "answer" || reply.status !== 401) return false;
-  return vendor.judge(operation, request, quote, found, vendorAnswer(reply)).kind === "credential";
+/** The vendor refused the real secret, so that nothing happened. */
+export function rejectsCredential(call: PricedCall, reply: Reply, log: Logger): boolean {
+  return reply.kind === "answer" && reply.status === 401 && verdictOf(call, reply, log).kind === "credential";
 }
 
 export function vendorAnswer(reply: VendorReply): VendorAnswer {

@@ -12,7 +12,6 @@ export async function repeat(plane: DataPlane, exchange: Exchange, call: Call): 
   const kept = sealed === null ? null : plane.seals.openAnswer(key, call.id, sealed);
   exchange.state = call.state;
   exchange.costMicros = call.costMicros;
-  exchange.replayed = true;
   if (!kept) {
     throw new Refusal(
       "already_settled",
@@ -23,5 +22,6 @@ export async function repeat(plane: DataPlane, exchange: Exchange, call: Call): 
       },
     );
   }
-  answer(plane, exchange, kept, ["x-keybrake-replayed", "true"]);
+  exchange.replayed = true;
+  answer(plane, exchange, kept);
 }

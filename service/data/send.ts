@@ -48,7 +48,7 @@ export async function send(
   } catch (error) {
     return { reply: { kind: "stopped", refusal: asRefusal(error, plane.log) }, scanners, tainted: false };
   }
-  if (rejectsCredential(call, reply)) {
+  if (rejectsCredential(call, reply, plane.log)) {
     const newer = await newSecret(plane, vendor.id);
     if (newer !== null) {
       if (reply.kind === "answer") reply.rest?.cancel();
@@ -57,7 +57,9 @@ export async function send(
       reply = await attempt(message, newer);
     }
   }
-  return { reply, scanners, tainted: reply.kind === "answer" && taints(scanners, reply.headers, reply.body) };
+  const tainted = reply.kind === "answer" && taints(scanners, reply.headers, reply.body);
+  if (tainted) plane.log.error({ call_id: exchange.callId, vendor: vendor.id }, "a vendor's answer held its secret");
+  return { reply, scanners, tainted };
 }
 
 /** The secret, fetched anew; `null` when it cannot be had. */

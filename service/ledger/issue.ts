@@ -36,7 +36,8 @@ export async function issueKey(deps: QueueDeps, keyId: string, request: IssueReq
     if (result.kind === "committed") return { created: true, key: state, version: result.version };
     const snapshot = await deps.store.read(keyId, []);
     if (!snapshot) continue;
-    if (snapshot.state.token === state.token) return { created: true, key: snapshot.state, version: snapshot.version };
+    // The salt is of this very issue, and stays when others have used the key since.
+    if (snapshot.state.salt === state.salt) return { created: true, key: snapshot.state, version: snapshot.version };
     return { created: false, key: sameOrThrow(deps, snapshot.state, request), version: snapshot.version };
   }
   throw new StoreUnavailable(`key ${keyId} could not be written in ${MAX_TRIES} tries`);

@@ -141,6 +141,7 @@ export class KeyQueue {
 
   async #commit(batch: readonly Job[]): Promise<void> {
     const started = this.#deps.clock.now();
+    const lost: { commit: Commit; results: Result[] }[] = [];
     for (let tries = 0; ; tries += 1) {
       if (tries > 0 && this.#deps.clock.now() - started > BATCH_DEADLINE_MS)
         throw new StoreUnavailable("no commit in time");
@@ -159,6 +160,9 @@ export class KeyQueue {
         this.#alarm(commit);
         return this.#answer(attempt.results);
       }
+      // A commit whose answer was lost may also land after it was looked for: then the next one meets it.
+      for (const earlier of lost) if (await this.#applied(earlier.commit)) return this.#answer(earlier.results);
+      if (result.kind === "doubt") lost.push({ commit, results: attempt.results });
     }
   }
 
@@ -218,7 +222,9 @@ export class KeyQueue {
   async #applied({ version, state, page, writes }: Commit): Promise<boolean> {
     const written = writes.find((write) => write.op !== "delete" && write.id.startsWith("c:"));
     const snapshot = await this.#deps.store.read(this.keyId, written ? [written.id] : []);
-    if (!snapshot || snapshot.version === version) return false;
+    if (!snapshot) return false;
+    this.#know(snapshot.state, snapshot.version);
+    if (snapshot.version === version) return false;
     if (snapshot.state.token === state.token) return true;
     if (page) return (await this.#deps.store.findPage(this.keyId, page.first))?.token === state.token;
     const doc = written && snapshot.docs.get(written.id);

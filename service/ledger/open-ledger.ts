@@ -139,7 +139,9 @@ class StoreLedger implements Ledger {
     this.#draining = true;
     const { clock } = this.#deps;
     const end = clock.now() + ms;
-    while (this.#inFlight.size > 0 && clock.now() < end) await clock.delay(DRAIN_STEP_MS);
+    while (this.#busy && clock.now() < end) await clock.delay(DRAIN_STEP_MS);
+    // A reservation that still waits for the store becomes one that is in flight.
+    await Promise.all([...this.#queues.values()].map((queue) => queue.settled()));
     const left = [...this.#inFlight];
     await Promise.allSettled(
       left.map(([callId, keyId]) => this.#queue(keyId).submit({ kind: "lose", callId, code: "shutdown" })),
@@ -149,6 +151,10 @@ class StoreLedger implements Ledger {
       if (queue.state) queue.logHead(queue.state);
     }
   };
+
+  get #busy(): boolean {
+    return this.#inFlight.size > 0 || [...this.#queues.values()].some((queue) => !queue.idle);
+  }
 
   async #known(keyId: string): Promise<KeyState> {
     const key = await this.key(keyId);

@@ -4,9 +4,10 @@
  */
 import type { Clock } from "../clock.ts";
 import type { Call, ChainPage, Doc, DocId, KeyState, Receipt } from "../ledger/types.ts";
-import { checkLimit, decodeCursor, encodeCursor, type Listing } from "./cursor.ts";
+import { checkLimit } from "./cursor.ts";
 import { type CommitFault, type FaultPlan, Faults } from "./faults.ts";
 import { callMatches, isOpenCall, keyMatches } from "./filters.ts";
+import { type PageRow, page, pageRow, type Row } from "./memory-rows.ts";
 import {
   type CallFilter,
   type Commit,
@@ -27,14 +28,9 @@ export interface MemoryStoreOptions {
   exclusive?: boolean;
 }
 
-interface Row {
-  row: number;
-  json: string;
-}
-
 interface KeyRow extends Row {
   version: number;
-  pages: { first: number; last: number; json: string }[];
+  pages: PageRow[];
 }
 
 export class MemoryStore implements Store {
@@ -220,34 +216,4 @@ export class MemoryStore implements Store {
     this.#rows += 1;
     return this.#rows;
   }
-}
-
-function pageRow(page: ChainPage, lastBefore: number | null) {
-  if (page.records.length === 0) throw new Error(`The chain page ${page.first} of key ${page.keyId} is empty.`);
-  if (lastBefore !== null && page.first <= lastBefore) {
-    throw new Error(`Chain number ${page.first} of key ${page.keyId} is taken.`);
-  }
-  return { first: page.first, last: page.first + page.records.length - 1, json: JSON.stringify(page) };
-}
-
-/** `rows` in the order of the listing, by rising or by falling numbers. */
-function page<T>(
-  listing: Listing,
-  rows: Row[],
-  limit: number,
-  cursor: string | null,
-  matches: (item: T) => boolean,
-): Page<T> {
-  checkLimit(limit);
-  const after = decodeCursor(listing, cursor);
-  const begun = after === null ? rows : rows.filter((row) => (listing === "open" ? row.row > after : row.row < after));
-  const items: T[] = [];
-  for (const [index, row] of begun.entries()) {
-    const item = JSON.parse(row.json) as T;
-    if (matches(item)) items.push(item);
-    if (items.length === limit) {
-      return { items, cursor: index + 1 < begun.length ? encodeCursor(listing, row.row) : null };
-    }
-  }
-  return { items, cursor: null };
 }

@@ -7,12 +7,13 @@
  * Both keep int64 exact and fail on overflow. `matches()` is refused here: cel-js runs it on JavaScript's backtracking
  * engine (25 characters took 2.2 s on `(a+)+$`).
  */
-import { type ASTNode, Environment, EvaluationError } from "@marcbachmann/cel-js";
+import { Environment, EvaluationError } from "@marcbachmann/cel-js";
 import { Refusal } from "../errors.ts";
+import { priceTables, registerFunctions } from "./cel-functions.ts";
+import { fieldsOf, inspect } from "./cel-inspect.ts";
+import type { CelValue } from "./cel-values.ts";
 import type { Connector } from "./connector.ts";
-import { amountOf, divideUp, dollars, type Money } from "./money-functions.ts";
-import { segments } from "./segments.ts";
-import type { Json, JsonObject } from "./vendor.ts";
+import type { Money } from "./money-functions.ts";
 
 const VARIABLES = {
   body: "map",
@@ -43,7 +44,6 @@ const STAGES = {
 } as const satisfies Record<string, readonly Variable[]>;
 export type Stage = keyof typeof STAGES;
 
-export type CelValue = bigint | number | string | boolean | null | CelValue[] | { [key: string]: CelValue };
 export type Context = Partial<Record<Variable, CelValue>>;
 
 /** What an expression must give: `scalar` is text or a whole number. */
@@ -72,7 +72,7 @@ export function expressionCompiler(connector: Connector, money: Money): Compile 
   for (const stage of Object.keys(STAGES) as Stage[]) {
     const environment = new Environment({ unlistedVariablesAreDyn: false, limits: { maxAstNodes: 400, maxDepth: 40 } });
     for (const variable of STAGES[stage]) environment.registerVariable(variable, VARIABLES[variable]);
-    register(environment, money, tables, connector);
+    registerFunctions(environment, money, tables, connector);
     environments.set(stage, environment);
   }
   return (stage, source, want, where) => {
@@ -115,134 +115,6 @@ function boolean(value: CelValue, source: string): boolean {
   throw new Refusal("request_invalid", `\`${source}\` is neither true nor false`);
 }
 
-function priceTables(connector: Connector) {
-  const read = Object.entries(connector.tables).map(([name, table]) => {
-    const entries = new Map(Object.entries(table.entries).map(([prefix, usd]) => [prefix, dollars(usd)]));
-    const longest = Math.max(0, ...[...entries.keys()].map((prefix) => prefix.length));
-    return [
-      name,
-      { entries, longest, otherwise: table.default === undefined ? null : dollars(table.default) },
-    ] as const;
-  });
-  return new Map(read);
-}
-
-function register(
-  environment: Environment,
-  money: Money,
-  tables: ReturnType<typeof priceTables>,
-  connector: Connector,
-): void {
-  const prefix = (name: string, text: string): bigint => {
-    const table = tables.get(name)!;
-    for (let length = Math.min(text.length, table.longest); length > 0; length -= 1) {
-      const price = table.entries.get(text.slice(0, length));
-      if (price !== undefined) return price;
-    }
-    if (table.otherwise !== null) return table.otherwise;
-    throw new Refusal("endpoint_unpriced", `the price table \`${name}\` has nothing for this destination`);
-  };
-  const prices = new Map(Object.entries(connector.prices).map(([name, { usd }]) => [name, dollars(usd)]));
-  environment
-    .registerFunction("usd(int, string): int", money.usd)
-    .registerFunction("usd(string, string): int", money.usd)
-    .registerFunction("amount(int): int", amountOf)
-    .registerFunction("amount(string): int", amountOf)
-    .registerFunction("sum(list<int>): int", (list: bigint[]) => list.reduce((total, value) => total + value, 0n))
-    .registerFunction("segments(string): int", (text: string) => BigInt(segments(text)))
-    .registerFunction("prefix(string, string): int", prefix)
-    .registerFunction("price(string): int", (name: string) => prices.get(name)!)
-    .registerFunction("ceilDiv(int, int): int", divideUp)
-    .registerFunction("dollars(string): int", dollars)
-    .registerFunction("addresses(string): int", (text: string) => BigInt(countAddresses(text)))
-    .registerFunction("addresses(list): int", (list: CelValue[]) =>
-      BigInt(list.reduce<number>((total, each) => total + countAddresses(each), 0)),
-    )
-    .registerFunction("seconds(string): int", (text: string) => secondsOf(text));
-}
-
-/** Mail addresses in one text: an address list in one string counts each `@`. */
-function countAddresses(text: CelValue): number {
-  if (typeof text !== "string") throw new Refusal("request_invalid", "an address must be text");
-  return Math.max(1, text.split("@").length - 1);
-}
-
-function secondsOf(text: string): bigint {
-  const time = Date.parse(text);
-  if (Number.isNaN(time)) throw new Refusal("request_invalid", "a time cannot be read");
-  return BigInt(Math.floor(time / 1000));
-}
-
-const COMPREHENSIONS = new Set(["all", "exists", "exists_one", "map", "filter"]);
-
-/** Refuses at load what could take long or names a price that is not there. */
-function inspect(ast: ASTNode, connector: Connector, fail: (why: string) => Error): void {
-  const walk = (node: ASTNode, inside: boolean): void => {
-    let within = inside;
-    if (node.op === "rcall") {
-      if (node.args[0] === "matches") throw fail("`matches` is not taken; use `==`, `startsWith` or a table");
-      if (COMPREHENSIONS.has(node.args[0])) {
-        if (inside) throw fail("one comprehension inside another is not taken");
-        within = true;
-      }
-    }
-    if (node.op === "call" && (node.args[0] === "prefix" || node.args[0] === "price")) {
-      const list = node.args[0] === "prefix" ? connector.tables : connector.prices;
-      const name = node.args[1][0];
-      if (name?.op !== "value" || typeof name.args !== "string" || !Object.hasOwn(list, name.args)) {
-        throw fail(
-          `\`${node.args[0]}\` needs the name of one of the connector's ${node.args[0] === "prefix" ? "tables" : "prices"} as its first argument`,
-        );
-      }
-    }
-    for (const child of childrenOf(node)) walk(child, within);
-  };
-  walk(ast, false);
-}
-
-function isNode(value: unknown): value is ASTNode {
-  return typeof value === "object" && value !== null && "op" in value && "args" in value;
-}
-
-function childrenOf(node: ASTNode): ASTNode[] {
-  const flat = [node.args].flat(3) as unknown[];
-  return flat.filter(isNode);
-}
-
-function fieldsOf(ast: ASTNode, variable: Variable): ReadonlySet<string> | null {
-  const fields = new Set<string>();
-  const walk = (node: ASTNode): boolean => {
-    if (node.op === "." && node.args[0].op === "id" && node.args[0].args === variable) {
-      fields.add(node.args[1]);
-      return true;
-    }
-    if (node.op === "id" && node.args === variable) return false;
-    return childrenOf(node).every(walk);
-  };
-  return walk(ast) ? fields : null;
-}
-
 function firstLine(error: unknown): string {
   return String(error instanceof Error ? error.message : error).split("\n")[0]!;
-}
-
-const MAX_ANSWER_DEPTH = 64;
-
-/** JSON → CEL: whole numbers become int64. Throws `RangeError` for absurd nesting. */
-export function toCel(value: Json, depth = 0): CelValue {
-  if (typeof value === "number") return Number.isSafeInteger(value) ? BigInt(value) : value;
-  if (value === null || typeof value !== "object") return value;
-  if (depth > MAX_ANSWER_DEPTH) throw new RangeError("nested too deeply");
-  if (Array.isArray(value)) return value.map((item) => toCel(item, depth + 1));
-  const copy: { [key: string]: CelValue } = {};
-  for (const key of Object.keys(value)) if (key !== "__proto__") copy[key] = toCel(value[key]!, depth + 1);
-  return copy;
-}
-
-/** Converts only those fields of an object that expressions read: answers are much larger than what is read of them. */
-export function toCelFields(object: JsonObject, fields: ReadonlySet<string> | null): CelValue {
-  if (fields === null) return toCel(object);
-  const copy: { [key: string]: CelValue } = {};
-  for (const field of fields) if (Object.hasOwn(object, field)) copy[field] = toCel(object[field]!);
-  return copy;
 }

@@ -1,8 +1,8 @@
 /** Quote before sending, verdict after: a rule's expressions turned into micro-USD. Never 0 by accident. */
 import { Refusal } from "../errors.ts";
 import { formatUsd, MAX_USD, MICROS_PER_USD } from "../money.ts";
-import type { CelValue, Context, Expression } from "./expressions.ts";
-import { toCelFields } from "./expressions.ts";
+import { type CelValue, toCelFields } from "./cel-values.ts";
+import type { Context, Expression } from "./expressions.ts";
 import { amountOf } from "./money-functions.ts";
 import { type CompiledCost, type CompiledOutcome, type CompiledRule, isObject } from "./rule.ts";
 import type { Quote, VendorAnswer, Verdict } from "./vendor.ts";

@@ -7,7 +7,9 @@ import type { ConnectorInput } from "./connector.ts";
 
 /** Exposure of a PaymentIntent as it stands. */
 const intentExposure = [
-  'response.status == "succeeded" || response.status == "canceled" ? usd(response.amount_received, response.currency)',
+  'response.status == "succeeded" ? usd(response.amount_received, response.currency)',
+  // A canceled intent holds what was captured of it before; one that names no such amount was never captured.
+  'response.status == "canceled" ? (has(response.amount_received) ? usd(response.amount_received, response.currency) : 0)',
   'response.status == "requires_capture" ? usd(response.amount_received, response.currency) + usd(response.amount_capturable, response.currency)',
   "usd(response.amount, response.currency)",
 ].join(" : ");
@@ -261,7 +263,7 @@ export const stripe: ConnectorInput = {
       endpoint: `POST ${intent}/cancel`,
       lookup: [{ target: intent }],
       quote: {
-        micros: "usd(found.amount_received, found.currency)",
+        micros: "has(found.amount_received) ? usd(found.amount_received, found.currency) : 0",
         currency: "found.currency",
         object: "path.id",
         why: "what stays of a canceled intent",

@@ -2,6 +2,7 @@
  * `npm run bench`: the proxy's figures of performance, each with its baseline from the same run on the same machine.
  * Everything runs on loopback; what the figures say holds for ratios, not for absolute speed elsewhere.
  */
+import { rmSync } from "node:fs";
 import { mkdtemp, rm, statfs } from "node:fs/promises";
 import { availableParallelism, loadavg, tmpdir } from "node:os";
 import { join } from "node:path";
@@ -91,6 +92,13 @@ async function main(): Promise<void> {
   const loadBefore = loadavg()[0]!;
   const directory = await mkdtemp(join(tmpdir(), "keybrake-bench-"));
   const children: Child[] = [];
+  for (const signal of ["SIGINT", "SIGTERM"] as const) {
+    process.once(signal, () => {
+      // The children end with their channel to this process.
+      rmSync(directory, { recursive: true, force: true });
+      process.exit(1);
+    });
+  }
   try {
     const upstream = await Child.start("upstream.ts", { directory });
     children.push(upstream);

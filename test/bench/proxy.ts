@@ -17,7 +17,7 @@ export async function startProxy(directory: string, upstream: URL, execArgv: str
   const adminKey = randomBytes(32).toString("hex");
   const child = await Child.start("proxy-under-test.ts", {
     directory,
-    execArgv,
+    execArgv: ["--expose-gc", ...execArgv],
     env: {
       PORT: "0",
       KEYBRAKE_ADMIN_KEY: adminKey,

@@ -1,11 +1,13 @@
 /** What a process of the bench tells of itself when it is asked over its IPC channel. */
 import { monitorEventLoopDelay } from "node:perf_hooks";
 
-/** `watch` begins to watch the event loop's delay anew. */
-export type Command = "report" | "watch";
+/** `watch` begins to watch the event loop's delay anew; `collect` collects garbage first (with `--expose-gc`). */
+export type Command = "report" | "watch" | "collect";
 
 export interface Report {
   rssBytes: number;
+  /** Of its main thread: JavaScript's heap and what it holds outside. */
+  heapBytes: number;
   /** User and system time of all its threads since it started, ms. */
   cpuMs: number;
   /** Longest delay of the event loop since `watch`, ms. */
@@ -22,9 +24,12 @@ export function answerReports(): void {
       delay.reset();
       delay.enable();
     }
+    if (command === "collect") globalThis.gc?.();
     const { user, system } = process.cpuUsage();
+    const { heapUsed, external } = process.memoryUsage();
     const report: Report = {
       rssBytes: process.memoryUsage.rss(),
+      heapBytes: heapUsed + external,
       cpuMs: (user + system) / 1000,
       // A sample is the time between two ticks of the timer, its own interval included.
       loopDelayMs: Math.max(0, delay.max / 1e6 - RESOLUTION_MS),

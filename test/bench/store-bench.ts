@@ -91,6 +91,30 @@ async function run(path: string, worker: boolean, keys: number, milliseconds: nu
   };
 }
 
+/** A listing that finds nothing among all the rows there are, again and again, beside the commits of one key. */
+async function runWithListing(path: string, worker: boolean, milliseconds: number) {
+  const store = await openSqliteStore({ path, worker, clock: systemClock });
+  const delay = monitorEventLoopDelay({ resolution: 1 });
+  const latencies: number[] = [];
+  const until = performance.now() + milliseconds;
+  let listings = 0;
+  const list = async () => {
+    for (; performance.now() < until; listings += 1) await store.listCalls({ vendor: "none" }, 100, null);
+  };
+  delay.enable();
+  const keyId = `listed-${Math.round(until)}`;
+  const [calls] = await Promise.all([writeKey(store, keyId, until, latencies), list()]);
+  delay.disable();
+  await store.close();
+  latencies.sort((a, b) => a - b);
+  return {
+    callsPerSecond: Math.round(calls / (milliseconds / 1_000)),
+    listings,
+    commitMillisP99: Math.round(latencies[Math.floor(latencies.length * 0.99)] ?? 0),
+    loopBlockedMillis: Math.round(delay.max / 1e6),
+  };
+}
+
 function median(runs: Figures[]): Figures {
   const of = (name: keyof Figures) => {
     const sorted = runs.map((figures) => figures[name]).sort((a, b) => a - b);
@@ -130,14 +154,21 @@ const folder = mkdtempSync(join(tmpdir(), "keybrake-store-bench-"));
 try {
   const results = [];
   for (const keys of [1, 4]) results.push(await compare(folder, keys, Number(values.seconds) * 1_000));
-  if (values.json) console.log(JSON.stringify(results));
-  else
+  const beside = {
+    here: await runWithListing(join(folder, "local-1.db"), false, Number(values.seconds) * 1_000),
+    worker: await runWithListing(join(folder, "worker-1.db"), true, Number(values.seconds) * 1_000),
+  };
+  if (values.json) {
+    console.log(JSON.stringify({ results, besideListing: beside }));
+  } else {
     for (const { keys, here, worker, workerToHere } of results) {
-      console.log(
-        `${keys} key(s) · worker thread : this thread = ${workerToHere.throughput} × calls/s, ${workerToHere.mainCpu} × main CPU`,
-      );
+      const { throughput, mainCpu } = workerToHere;
+      console.log(`${keys} key(s) · worker thread : this thread = ${throughput} × calls/s, ${mainCpu} × main CPU`);
       console.table({ here, worker });
     }
+    console.log("beside a listing that walks all rows");
+    console.table(beside);
+  }
 } finally {
   rmSync(folder, { recursive: true, force: true });
 }

@@ -198,6 +198,10 @@ describe("a run, from the command line", () => {
     const list = await runHere(["keys", "list"], { env, terminal: true, now: Date.now() });
     expect(list.stdout).toMatch(/^KEY_ID +LABEL +STATUS +CAP +SPENT +RESERVED +AVAILABLE +EXPIRES\n/);
     expect(list.stdout).toMatch(new RegExp(`${keyId} +run-1 +active +200\\.00 +119\\.50 +0\\.00 +80\\.50 +in 59 min`));
+    const show = await runHere(["keys", "show", keyId], { env, terminal: true, now: Date.now() });
+    expect(show.stdout).toMatch(/^spent_usd +119\.50$/m);
+    expect(show.stdout).toMatch(/^counts +calls=4, reserved=0, settled=3, released=1, unknown=0$/m);
+    expect(show.stdout).not.toMatch(/_micros|\{/);
     const bill = await runHere(["audit", "--group-by", "vendor"], { env, terminal: true });
     expect(bill.stdout).toMatch(/^VENDOR +CALLS +SPENT.*\n\n*stripe +4 +119\.50/);
   });

@@ -1,10 +1,12 @@
 /**
  * Goal: whoever types something wrong learns in one sentence what to type instead, and scripts see exit code 2.
- * Method: the real executable with a table of wrong usages; none of them may reach a proxy (the URL would answer nothing).
+ * Method: the real executable with a table of wrong usages (help texts inside the test); none of them may reach a proxy (the URL would answer nothing).
  * Limit: the sentences are matched by the part that names the fix, not word by word.
  */
 import { describe, expect, it } from "vitest";
+import service from "../../service/package.json" with { type: "json" };
 import { runCli } from "./run-cli.ts";
+import { runHere } from "./run-here.ts";
 
 const key = "a".repeat(26);
 const env = { KEYBRAKE_URL: "http://127.0.0.1:9", KEYBRAKE_ADMIN_KEY: "k".repeat(40) };
@@ -112,9 +114,24 @@ describe("help", () => {
     "reconcile",
     "quote",
   ];
-  it.concurrent.each(commands)("`keybrake %s --help` exits 0 and says how to use it", async (command) => {
-    const result = await runCli([...command.split(" ").filter(Boolean), "--help"]);
+  it.each(commands)("`keybrake %s --help` exits 0 and says how to use it", async (command) => {
+    const result = await runHere([...command.split(" ").filter(Boolean), "--help"]);
     expect(result).toMatchObject({ code: 0, stderr: "" });
     expect(result.stdout).toMatch(new RegExp(`^Usage: keybrake ${command}`));
+  });
+});
+
+describe("the executable", () => {
+  it("on an old Node says which one it needs, and exits 1", async () => {
+    const old = "Object.defineProperty(process,'versions',{value:{...process.versions,node:'20.20.2'}})";
+    const result = await runCli(["audit"], { env: { ...env, NODE_OPTIONS: `--import "data:text/javascript,${old}"` } });
+    expect(result).toMatchObject({ code: 1, stdout: "" });
+    expect(result.stderr).toMatch(
+      /^keybrake: this is Node 20\.20\.2, and keybrake needs Node 22\.19 or later\.[^\n]*\n$/,
+    );
+  });
+
+  it("--version is the service's", async () => {
+    expect(await runCli(["--version"])).toEqual({ code: 0, stdout: `${service.version}\n`, stderr: "" });
   });
 });

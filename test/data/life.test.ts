@@ -199,6 +199,46 @@ describe("where the key comes from", () => {
     expect((await world.ask(request({ key: text, target: "/v1/payment_intents" }))).status).toBe(200);
   });
 
+  test("the header in which the vendor's own clients send it", async () => {
+    await world.stop();
+    world = await startWorld({
+      connectors: [
+        {
+          id: "maps",
+          name: "Maps",
+          upstream: "https://maps.example.com",
+          credential: { type: "header", header: "x-maps-key" },
+          body: { codec: "json" },
+          free: [],
+          rules: [{ endpoint: "POST /v1/geocode", quote: { micros: "5000", why: "one look-up" } }],
+          errors: { body: { code: "$code", message: "$message" } },
+        },
+      ],
+    });
+    world.secrets.now.maps = "maps_CANARY_key";
+    const { key, text } = await world.issue({ scope: { vendors: ["maps"] } });
+    const headers = [`x-maps-key: ${text}`, "content-type: application/json"];
+    const answer = await world.ask(request({ target: "/maps/v1/geocode", headers, body: '{"q":"x"}' }));
+    expect([answer.status, answer.headers.get("x-keybrake-code")]).toEqual([200, undefined]);
+    const sent = world.upstream.received[0]!;
+    expect([sent.headers.get("x-maps-key"), sent.headers.has("authorization")]).toEqual(["maps_CANARY_key", false]);
+    expect(await world.calls(key.keyId)).toMatchObject([{ state: "settled", costMicros: 5000 }]);
+  });
+
+  test("a key of two vendors finds each by the path, with allow-lists that name the vendor", async () => {
+    const scope = {
+      vendors: ["stripe", "resend"],
+      allowedEndpoints: ["stripe:POST /v1/payment_intents", "resend:POST /emails"],
+    };
+    const { key, text } = await world.issue({ scope });
+    expect((await world.ask(request({ key: text, target: "/v1/payment_intents" }))).status).toBe(200);
+    const mail = JSON.stringify({ from: "a@b.co", to: ["c@d.co"], subject: "s", html: "<p>" });
+    world.upstream.next(json(200, { id: "mail_1" }));
+    const headers = ["content-type: application/json"];
+    expect((await world.ask(request({ key: text, target: "/emails", headers, body: mail }))).status).toBe(200);
+    expect((await world.calls(key.keyId)).map(({ vendor }) => vendor)).toEqual(["stripe", "resend"]);
+  });
+
   test("a slash repeated behind the mount is collapsed (resend-node)", async () => {
     const { text } = await world.issue({ scope: { vendors: ["resend"] } });
     world.upstream.next(json(200, { id: "mail_1" }));

@@ -4,51 +4,54 @@
  * Limit: a small run; the simulated vendor only. Stripe's test mode is tested as far as its guard and its settings.
  */
 import { execFile } from "node:child_process";
-import { readdirSync } from "node:fs";
+import { mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { beforeAll, describe, expect, it } from "vitest";
 
 const demo = fileURLToPath(new URL("../../examples/billing-demo/demo.ts", import.meta.url));
 
+const root = fileURLToPath(new URL("../..", import.meta.url));
+
 interface Ended {
   code: number;
   stdout: string;
   stderr: string;
+  /** What is left of the run's own temporary directory. */
+  left: string[];
 }
 
-function run(args: string[], env: Record<string, string> = {}, interruptWhen?: RegExp): Promise<Ended> {
+async function run(args: string[], env: Record<string, string> = {}, interruptWhen?: RegExp): Promise<Ended> {
   const { PATH = "" } = process.env;
-  return new Promise((resolve) => {
-    const options = { env: { PATH, ...env }, timeout: 120_000, maxBuffer: 1 << 20 };
+  const TMPDIR = mkdtempSync(join(tmpdir(), "demo-test-"));
+  const ended = await new Promise<Omit<Ended, "left">>((resolve) => {
+    const options = { cwd: root, env: { PATH, TMPDIR, ...env }, timeout: 120_000, maxBuffer: 1 << 20 };
     const child = execFile(process.execPath, [demo, ...args], options, (error, stdout, stderr) => {
       resolve({ code: error === null ? 0 : Number(error.code ?? -1), stdout, stderr });
     });
     if (interruptWhen) child.stdout?.on("data", (text: string) => interruptWhen.test(text) && child.kill("SIGINT"));
   });
+  const left = readdirSync(TMPDIR);
+  rmSync(TMPDIR, { recursive: true, force: true });
+  return { ...ended, left };
 }
 
 function gitStatus(): Promise<string> {
-  const cwd = fileURLToPath(new URL("../..", import.meta.url));
+  const args = ["status", "--porcelain", "--ignored", "--untracked-files=all", "examples"];
   return new Promise((resolve, reject) => {
-    execFile(
-      "git",
-      ["status", "--porcelain", "--ignored", "--untracked-files=all", "examples"],
-      { cwd },
-      (error, stdout) => (error ? reject(error) : resolve(stdout)),
-    );
+    execFile("git", args, { cwd: root }, (error, stdout) => (error ? reject(error) : resolve(stdout)));
   });
 }
-
-const leftovers = (): string[] => readdirSync(tmpdir()).filter((name) => name.startsWith("keybrake-demo-"));
 
 describe("a demo of 24 tasks, 6 at a time", () => {
   let ended: Ended;
   let bill: Record<string, unknown>;
   let statusBefore: string;
-  const leftBefore = leftovers();
+  let rootBefore: string[];
   beforeAll(async () => {
     statusBefore = await gitStatus();
+    rootBefore = readdirSync(root);
     ended = await run(["--tasks", "24", "--parallelism", "6", "--json"]);
     bill = JSON.parse(ended.stdout || "{}") as Record<string, unknown>;
   }, 130_000);
@@ -83,9 +86,10 @@ describe("a demo of 24 tasks, 6 at a time", () => {
     expect(settled! + refused!).toBeGreaterThanOrEqual(24);
   });
 
-  it("leaves nothing in the git tree and no temporary directory", async () => {
+  it("leaves nothing in the git tree and nothing in the temporary directory", async () => {
     expect(await gitStatus()).toBe(statusBefore);
-    expect(leftovers()).toEqual(leftBefore);
+    expect(readdirSync(root)).toEqual(rootBefore);
+    expect(ended.left).toEqual([]);
   });
 });
 
@@ -103,11 +107,12 @@ it("prints the bill for people when it is not asked for JSON", async () => {
 }, 60_000);
 
 it("an interrupt ends it with 130, and its processes and files are gone", async () => {
-  const before = leftovers();
-  const { code, stderr } = await run(["--tasks", "200", "--parallelism", "4"], {}, /proxy:/);
+  const { code, stdout, stderr, left } = await run(["--tasks", "200", "--parallelism", "4"], {}, /proxy:/);
   expect(code).toBe(130);
   expect(stderr).toContain("interrupted");
-  expect(leftovers()).toEqual(before);
+  expect(left).toEqual([]);
+  const proxyUrl = /proxy: +(http:\S+)/.exec(stdout)![1]!;
+  await expect(fetch(`${proxyUrl}/health`)).rejects.toThrow();
 }, 60_000);
 
 describe("wrong usage ends with 2 and one sentence", () => {

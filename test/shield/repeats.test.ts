@@ -7,6 +7,7 @@
 import { execFile } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
+import Stripe from "stripe";
 import { RestException } from "twilio";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { type IssuedKey, type RunningProxy, startProxy } from "../support/proxy.ts";
@@ -81,6 +82,17 @@ describe("a task that runs again with another random key", () => {
     const eighth = await stripeOf(proxy.url, scene.vaultKey, 8, 0).paymentIntents.create(paymentOf(scene));
     expect(eighth.id).not.toBe(seventh.id);
     expect(await sums(scene)).toMatchObject({ spent: 2 * paidMicros, states: ["settled", "settled"] });
+  });
+
+  it("is not known without its context in the key: then a random key is a payment of its own, so the first test can fail", async () => {
+    const scene = await newScene("stripe");
+    const { hostname, port } = new URL(proxy.url);
+    for (let process = 0; process < 2; process++) {
+      await new Stripe(scene.vaultKey, { host: hostname, port, protocol: "http" }).paymentIntents.create(
+        paymentOf(scene),
+      );
+    }
+    expect(await intents(stripe, scene.label)).toHaveLength(2);
   });
 
   it("gets the first attempt's payment after the proxy was killed and started again", async () => {

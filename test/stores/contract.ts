@@ -6,6 +6,8 @@
 import { afterEach, beforeEach, describe } from "vitest";
 import type { Store } from "../../service/stores/store.ts";
 import { commitContract } from "./contract-commits.ts";
+import { documentContract } from "./contract-documents.ts";
+import { filterContract } from "./contract-filters.ts";
 import { listingContract } from "./contract-listings.ts";
 
 export interface OpenedStore {
@@ -22,7 +24,9 @@ export function storeContract(name: string, open: () => Promise<OpenedStore>): v
       opened = await open();
     });
     afterEach(() => opened.store.close());
-    commitContract(() => opened);
+    commitContract(() => opened.store);
+    documentContract(() => opened);
     listingContract(() => opened.store);
+    filterContract(() => opened.store);
   });
 }

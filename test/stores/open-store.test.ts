@@ -70,6 +70,7 @@ describe.each([false, true])("a file opened with worker = %s", (worker) => {
     const clock = { now: () => now };
     const first = await openSqliteStore({ path, worker, clock });
     await new KeyWriter(first, "k1").write([create(sampleCall("c1")), create(sampleCall("c2"))]);
+    const { cursor } = await first.listOpenCalls(2, null);
     await first.close();
     now = 1_000;
     const second = await openSqliteStore({ path, worker, clock });
@@ -77,6 +78,8 @@ describe.each([false, true])("a file opened with worker = %s", (worker) => {
     expect(await key.write([{ op: "delete", id: "c:c2" }, create(sampleCall("c3"))])).toBe(5_000);
     const { items } = await second.listCalls({}, 10, null);
     expect(items.map((call) => call.id)).toEqual(["c3", "c1"]);
+    // The number of the call that is gone is not given out again: the cursor on it leads to what came after.
+    expect((await second.listOpenCalls(10, cursor)).items.map((call) => call.id)).toEqual(["c3"]);
     await second.close();
   });
 

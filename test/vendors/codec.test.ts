@@ -92,7 +92,8 @@ describe("JSON", () => {
     fc.assert(
       fc.property(soup, (parts) => {
         const spelled = parts.join("");
-        if (refusal(() => parseJson(spelled)) === "none") expect(parseJson(spelled)).toEqual(JSON.parse(spelled));
+        if (refusal(() => parseJson(spelled)) === "none")
+          expect(JSON.stringify(parseJson(spelled))).toBe(JSON.stringify(JSON.parse(spelled)));
       }),
       { numRuns: 2000 },
     );
@@ -172,7 +173,7 @@ describe("forms", () => {
         const encoded = encodeForm(body, true);
         expect(parseForm(encoded, flat)).toEqual(body);
         const other = querystring.parse(encoded);
-        expect({ ...other, MediaUrl: [other["MediaUrl"] ?? []].flat() }).toEqual(body);
+        expect({ ...other, MediaUrl: [other.MediaUrl ?? []].flat() }).toEqual(body);
       }),
     );
   });

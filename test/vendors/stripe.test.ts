@@ -265,6 +265,8 @@ describe("answers", () => {
     ["requires_capture", { amount_capturable: 2000 }, 20_000_000],
     ["requires_capture", { amount_capturable: 500, amount_received: 1500 }, 20_000_000],
     ["canceled", {}, 0],
+    ["canceled", { amount_received: undefined }, 0],
+    ["canceled", { amount_received: 1500 }, 15_000_000],
     ["requires_confirmation", {}, 40_000_000],
     ["requires_payment_method", {}, 40_000_000],
     ["requires_action", {}, 40_000_000],

@@ -1,10 +1,11 @@
 import type { Command } from "commander";
 import { count } from "../arguments.ts";
 import { addCallFilters, collectFilters, type FilterOptions } from "../call-filters.ts";
+import { addConnectionOptions, type ConnectionOptions } from "../connection.ts";
 import { UsageFailure } from "../failure.ts";
 import { tableText, wantsJson, write, writeJson } from "../output.ts";
 import { eachPage, type RowPage } from "../pages.ts";
-import { addConnectionOptions, type ConnectionOptions, type Fields, isFields, ProxyClient } from "../proxy-client.ts";
+import { type Fields, isFields, ProxyClient } from "../proxy-client.ts";
 import { asText, callHead, callRow } from "../rows.ts";
 import type { Surroundings } from "../surroundings.ts";
 

@@ -1,7 +1,8 @@
 import type { Command } from "commander";
 import { callId, price } from "../arguments.ts";
+import { addConnectionOptions, type ConnectionOptions } from "../connection.ts";
 import { addJsonOption, fieldsText, tableText, wantsJson, write, writeJson } from "../output.ts";
-import { addConnectionOptions, type ConnectionOptions, type Fields, isFields, ProxyClient } from "../proxy-client.ts";
+import { type Fields, isFields, ProxyClient } from "../proxy-client.ts";
 import { asText, keyFields, shortTime } from "../rows.ts";
 import type { Surroundings } from "../surroundings.ts";
 

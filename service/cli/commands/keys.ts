@@ -1,9 +1,10 @@
 import type { Command } from "commander";
 import { collect, count, keyId, usd } from "../arguments.ts";
+import { addConnectionOptions, type ConnectionOptions } from "../connection.ts";
 import { UsageFailure } from "../failure.ts";
 import { addJsonOption, fieldsText, tableText, wantsJson, write, writeJson } from "../output.ts";
 import { eachPage } from "../pages.ts";
-import { addConnectionOptions, type ConnectionOptions, type Fields, ProxyClient } from "../proxy-client.ts";
+import { type Fields, ProxyClient } from "../proxy-client.ts";
 import { keyFields, keyHead, keyRow } from "../rows.ts";
 import type { Surroundings } from "../surroundings.ts";
 import { addProof } from "./proof.ts";

@@ -4,9 +4,10 @@ import { ChainVerifier } from "../../ledger/chain.ts";
 import type { Act, ChainRecord } from "../../ledger/types.ts";
 import { formatUsd } from "../../money.ts";
 import { keyId } from "../arguments.ts";
+import { addConnectionOptions, type ConnectionOptions } from "../connection.ts";
 import { CommandFailure } from "../failure.ts";
 import { addJsonOption, fieldsText, wantsJson, write, writeJson } from "../output.ts";
-import { addConnectionOptions, type ConnectionOptions, type Fields, isFields, ProxyClient } from "../proxy-client.ts";
+import { type Fields, isFields, ProxyClient } from "../proxy-client.ts";
 import type { Surroundings } from "../surroundings.ts";
 
 interface ProofOptions extends ConnectionOptions {

@@ -1,6 +1,7 @@
 import type { Command } from "commander";
+import { addConnectionOptions, type ConnectionOptions } from "../connection.ts";
 import { addJsonOption, fieldsText, wantsJson, write, writeJson } from "../output.ts";
-import { addConnectionOptions, type ConnectionOptions, ProxyClient } from "../proxy-client.ts";
+import { ProxyClient } from "../proxy-client.ts";
 import { keyFields } from "../rows.ts";
 import type { Surroundings } from "../surroundings.ts";
 

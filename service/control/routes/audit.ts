@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { allPages, DEFAULT_PAGE, filterFields, pageFields, readCalls, STREAM_PAGE } from "../../audit/audit-filter.ts";
+import { csvLines } from "../../audit/csv.ts";
 import type { Call } from "../../ledger/types.ts";
 import { noBody } from "../read-input.ts";
 import { renderCall } from "../render.ts";
@@ -63,7 +64,6 @@ async function* ndjson(pages: AsyncIterable<Call[]>): AsyncGenerator<string> {
 }
 
 async function* csv(pages: AsyncIterable<Call[]>): AsyncGenerator<string> {
-  const { csvLines } = await import("../../audit/csv.ts");
   let header = true;
   for await (const calls of pages) {
     yield csvLines(calls.map(renderCall), columns, header);

@@ -45,7 +45,7 @@ function parseFlat(pairs: string[], repeated: ReadonlySet<string>): JsonObject {
   for (const pair of pairs) {
     const [key, value] = split(pair);
     checkKey(key);
-    const held = body[key];
+    const held = Object.hasOwn(body, key) ? body[key] : undefined;
     if (repeated.has(key)) body[key] = Array.isArray(held) ? [...held, value] : [value];
     else if (held === undefined) body[key] = value;
     else throw invalid(`the field \`${key}\` is there twice`);
