@@ -30,6 +30,8 @@ export interface ProxyOptions {
   log: Logger;
   /** Called with the text of an admin key that this start made: the only moment it can be seen. */
   announceAdminKey: (key: string) => void;
+  /** Called when the store has ended by itself: nothing can be sent until a restart. */
+  onStoreLost?: () => void;
   /** Bounds that differ from {@link defaultLimits}. */
   limits?: Partial<Limits>;
   /** Watches the steps of each call: for tests. */
@@ -55,7 +57,8 @@ const DRAIN_MS = 2_000;
 export async function startProxy(options: ProxyOptions): Promise<Proxy> {
   const { config, clock, random, log } = options;
   const vendors = await configuredVendors(config, clock);
-  const store = await openStore(config.store, { clock, random, log });
+  const { onStoreLost: onLost } = options;
+  const store = await openStore(config.store, { clock, random, log, ...(onLost && { onLost }) });
   try {
     return await wire(options, vendors, store);
   } catch (error) {

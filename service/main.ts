@@ -28,11 +28,16 @@ async function start(env: Environment): Promise<void> {
   const lines = destination({ fd: process.stdout.fd, sync: false });
   const log = createLogger(lines);
   for (const warning of config.warnings) log.warn(warning);
+  const leave = (code: number): void => {
+    lines.flushSync();
+    process.exit(code);
+  };
   const proxy = await startProxy({
     config,
     clock: systemClock,
     random: systemRandom,
     log,
+    onStoreLost: () => leave(1),
     announceAdminKey: (key) => {
       process.stderr.write(`keybrake: admin key, made now and shown this once: ${key}\n`);
     },
@@ -47,10 +52,6 @@ async function start(env: Environment): Promise<void> {
         leave(1);
       },
     );
-  };
-  const leave = (code: number): void => {
-    lines.flushSync();
-    process.exit(code);
   };
   process.once("SIGTERM", stop);
   process.once("SIGINT", stop);

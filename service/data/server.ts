@@ -8,22 +8,11 @@ import type { Duplex } from "node:stream";
 import type { Clock } from "../clock.ts";
 import { Refusal } from "../errors.ts";
 import type { Logger } from "../log.ts";
+import { reservedWords } from "../reserved-words.ts";
 import type { DataPlane } from "./data-plane.ts";
 import type { Exchange } from "./exchange.ts";
 import type { Limits } from "./limits.ts";
 import { answerRaw, refusalOf } from "./raw-answer.ts";
-
-/** First path segments of the control plane; no vendor may have one of these names. */
-export const reservedWords: ReadonlySet<string> = new Set([
-  "vault",
-  "audit",
-  "calls",
-  "jobs",
-  "issuers",
-  "health",
-  "reconcile",
-  "openapi.json",
-]);
 
 export interface ServerOptions {
   data: DataPlane;

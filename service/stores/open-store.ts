@@ -9,13 +9,15 @@ export interface StoreSurroundings {
   /** For stores that wait for a random time before they try again. */
   random: Random;
   log: Logger;
+  /** Called when the store has ended by itself: only a restart helps. */
+  onLost?: () => void;
 }
 
 /**
  * @param spec `sqlite:FILE` or `sqlite::memory:`.
  * Throws an `Error` with one sentence when the text names no store, `StoreUnavailable` when that store cannot be opened.
  */
-export async function openStore(spec: string, { clock, log }: StoreSurroundings): Promise<Store> {
+export async function openStore(spec: string, { clock, log, onLost }: StoreSurroundings): Promise<Store> {
   const [scheme, ...rest] = spec.split(":");
   const place = rest.join(":");
   if (scheme === "firestore") {
@@ -26,7 +28,12 @@ export async function openStore(spec: string, { clock, log }: StoreSurroundings)
       `KEYBRAKE_STORE: \`${spec}\` names no store; a valid value is \`sqlite:keybrake.db\` (or \`sqlite::memory:\`, which forgets all at the end).`,
     );
   }
-  const store = await openSqliteStore({ path: place, clock });
-  log.info({ store: spec }, "store open");
-  return store;
+  return openSqliteStore({
+    path: place,
+    clock,
+    onLost: () => {
+      log.fatal({ store: spec }, "the store has ended by itself");
+      onLost?.();
+    },
+  });
 }

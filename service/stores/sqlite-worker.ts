@@ -15,14 +15,15 @@ interface Waiting {
 
 export class WorkerPort implements SqlitePort {
   readonly #worker: Worker;
+  readonly #onLost: () => void;
   readonly #waiting = new Map<number, Waiting>();
   #outbox: Request[] = [];
   #lastId = 0;
   #gone: StoreUnavailable | null = null;
 
   /** Resolves when the database is open. Throws what opening it throws. */
-  static async open(options: EngineOptions): Promise<WorkerPort> {
-    const port = new WorkerPort(options);
+  static async open(options: EngineOptions, onLost: () => void): Promise<WorkerPort> {
+    const port = new WorkerPort(options, onLost);
     try {
       await port.#answered(0, false);
       return port;
@@ -32,7 +33,8 @@ export class WorkerPort implements SqlitePort {
     }
   }
 
-  private constructor(options: EngineOptions) {
+  private constructor(options: EngineOptions, onLost: () => void) {
+    this.#onLost = onLost;
     this.#worker = new Worker(new URL("./sqlite-thread.ts", import.meta.url), { workerData: options });
     this.#worker.on("message", (replies: Reply[]) => this.#settle(replies));
     this.#worker.on("error", (error) => this.#lose(error));
@@ -90,12 +92,14 @@ export class WorkerPort implements SqlitePort {
 
   /** The thread ended by itself. Nobody knows whether the commits on their way had applied. */
   #lose(error: unknown): void {
+    const lost = this.#gone === null;
     this.#gone ??= new StoreUnavailable("The store's thread has ended: restart the proxy.", { cause: error });
     for (const each of this.#waiting.values()) {
       if (each.commit) each.resolve({ kind: "doubt" } satisfies CommitReply);
       else each.reject(this.#gone);
     }
     this.#waiting.clear();
+    if (lost) this.#onLost();
   }
 }
 

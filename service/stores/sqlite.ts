@@ -20,6 +20,8 @@ export interface SqliteStoreOptions {
   worker?: boolean;
   /** How long to wait for another process to let go of the file. Default 1000. */
   lockWaitMs?: number;
+  /** Called when the store has ended by itself and can only be opened anew. */
+  onLost?: () => void;
 }
 
 /** Documents that one step of a listing reads: they are parsed in this thread, at some microseconds each. */
@@ -34,7 +36,10 @@ const MAX_KEYS = 1_000;
 export async function openSqliteStore(options: SqliteStoreOptions): Promise<Store> {
   const engine = { path: options.path, lockWaitMs: options.lockWaitMs ?? 1_000 };
   const worker = options.worker ?? options.path !== ":memory:";
-  return new SqliteStore(worker ? await WorkerPort.open(engine) : new LocalPort(engine), options.clock);
+  return new SqliteStore(
+    worker ? await WorkerPort.open(engine, options.onLost ?? (() => {})) : new LocalPort(engine),
+    options.clock,
+  );
 }
 
 class SqliteStore implements Store {

@@ -1,5 +1,6 @@
 /** The vendors of one proxy: the built-in connectors and the user's own, through one door. */
 import { z } from "zod";
+import { reservedWords } from "../reserved-words.ts";
 import { type Connector, checkConnector } from "./connector.ts";
 import { compileConnector } from "./engine.ts";
 import { type Rates, ratesSchema } from "./money-functions.ts";
@@ -8,22 +9,8 @@ import { stripe } from "./stripe.ts";
 import { twilio } from "./twilio.ts";
 import type { Vendor } from "./vendor.ts";
 
-/** First segments of the proxy's own routes, and of what Node or Cloud Run may answer there. */
-const RESERVED = new Set([
-  "vault",
-  "audit",
-  "calls",
-  "jobs",
-  "issuers",
-  "health",
-  "healthz",
-  "reconcile",
-  "openapi",
-  "v1",
-  "v2",
-  "constructor",
-  "prototype",
-]);
+/** Ids that no vendor may have: the control plane's routes, bare paths, what Cloud Run may answer itself, and names of every object. */
+const RESERVED = new Set([...reservedWords, "openapi", "healthz", "v1", "v2", "constructor", "prototype"]);
 
 export const builtIn: readonly unknown[] = [stripe, twilio, resend];
 
