@@ -43,7 +43,7 @@ async function main(): Promise<number> {
       return 130;
     }
     console.error(`demo: ${error instanceof Error ? error.message : String(error)}`);
-    return 1;
+    return error instanceof UsageError ? 2 : 1;
   } finally {
     rmSync(directory, { recursive: true, force: true });
   }

@@ -4,6 +4,7 @@ import { randomBytes } from "node:crypto";
 import { once } from "node:events";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
+import { UsageError } from "./options.ts";
 
 export interface DemoProxy {
   url: string;
@@ -12,6 +13,8 @@ export interface DemoProxy {
   stop(): Promise<void>;
 }
 
+/** Exit code of `keybrake serve` for a variable that is wrong; it says on stderr which one. */
+const WRONG_SETTINGS = 2;
 const START_TIMEOUT_MS = 20_000;
 /** A drain that takes longer is a fault of the proxy: the demo then says so and kills it. */
 const STOP_TIMEOUT_MS = 15_000;
@@ -36,7 +39,13 @@ function listening(child: ChildProcess): Promise<string> {
   return new Promise((resolve, reject) => {
     const timer = setTimeout(() => reject(new Error("the proxy did not listen within 20 s")), START_TIMEOUT_MS);
     child.once("error", reject);
-    child.once("exit", (code) => reject(new Error(`the proxy ended with ${code} before it listened`)));
+    child.once("exit", (code) =>
+      reject(
+        code === WRONG_SETTINGS
+          ? new UsageError("the proxy does not take these settings, for the reason above.")
+          : new Error(`the proxy ended with ${code} before it listened`),
+      ),
+    );
     // The lines after the first are the log of the calls: read, so that the pipe never fills, and dropped.
     createInterface({ input: child.stdout! }).on("line", (line) => {
       const url = listeningUrl(line);

@@ -1,10 +1,10 @@
 /**
  * Goal: `npm run demo` does what it says: right to the cent, one key, no customer charged twice, nothing left behind.
- * Method: a short demo as its own process, and its command line; `git status` before and after.
+ * Method: a short demo as its own process, in empty directories of its own, and its command line; `git status` before and after.
  * Limit: a small run; the simulated vendor only. Stripe's test mode is tested as far as its guard and its settings.
  */
 import { execFile } from "node:child_process";
-import { mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -18,27 +18,30 @@ interface Ended {
   code: number;
   stdout: string;
   stderr: string;
-  /** What is left of the run's own temporary directory. */
+  /** What is left of its working directory and of the system's temporary one: both were the run's own, and empty. */
   left: string[];
 }
 
 async function run(args: string[], env: Record<string, string> = {}, interruptWhen?: RegExp): Promise<Ended> {
   const { PATH = "" } = process.env;
-  const TMPDIR = mkdtempSync(join(tmpdir(), "demo-test-"));
+  const directory = mkdtempSync(join(tmpdir(), "demo-test-"));
+  const cwd = join(directory, "cwd");
+  const TMPDIR = join(directory, "tmp");
+  for (const own of [cwd, TMPDIR]) mkdirSync(own);
   const ended = await new Promise<Omit<Ended, "left">>((resolve) => {
-    const options = { cwd: root, env: { PATH, TMPDIR, ...env }, timeout: 120_000, maxBuffer: 1 << 20 };
+    const options = { cwd, env: { PATH, TMPDIR, ...env }, timeout: 120_000, maxBuffer: 1 << 20 };
     const child = execFile(process.execPath, [demo, ...args], options, (error, stdout, stderr) => {
       resolve({ code: error === null ? 0 : Number(error.code ?? -1), stdout, stderr });
     });
     if (interruptWhen) child.stdout?.on("data", (text: string) => interruptWhen.test(text) && child.kill("SIGINT"));
   });
-  const left = readdirSync(TMPDIR);
-  rmSync(TMPDIR, { recursive: true, force: true });
+  const left = [cwd, TMPDIR].flatMap((own) => readdirSync(own));
+  rmSync(directory, { recursive: true, force: true });
   return { ...ended, left };
 }
 
 function gitStatus(): Promise<string> {
-  const args = ["status", "--porcelain", "--ignored", "--untracked-files=all", "examples"];
+  const args = ["status", "--porcelain", "--ignored", "--untracked-files=all", "examples/billing-demo"];
   return new Promise((resolve, reject) => {
     execFile("git", args, { cwd: root }, (error, stdout) => (error ? reject(error) : resolve(stdout)));
   });
@@ -48,10 +51,8 @@ describe("a demo of 24 tasks, 6 at a time", () => {
   let ended: Ended;
   let bill: Record<string, unknown>;
   let statusBefore: string;
-  let rootBefore: string[];
   beforeAll(async () => {
     statusBefore = await gitStatus();
-    rootBefore = readdirSync(root);
     ended = await run(["--tasks", "24", "--parallelism", "6", "--json"]);
     bill = JSON.parse(ended.stdout || "{}") as Record<string, unknown>;
   }, 130_000);
@@ -86,9 +87,8 @@ describe("a demo of 24 tasks, 6 at a time", () => {
     expect(settled! + refused!).toBeGreaterThanOrEqual(24);
   });
 
-  it("leaves nothing in the git tree and nothing in the temporary directory", async () => {
+  it("leaves nothing in the git tree, in its working directory and in the temporary one", async () => {
     expect(await gitStatus()).toBe(statusBefore);
-    expect(readdirSync(root)).toEqual(rootBefore);
     expect(ended.left).toEqual([]);
   });
 });
@@ -131,6 +131,12 @@ describe("wrong usage ends with 2 and one sentence", () => {
     expect(ended).toMatchObject({ code: 2, stdout: "" });
     expect(ended.stderr).toMatch(message);
     expect(ended.stderr.trim().split("\n")).toHaveLength(1);
+  });
+
+  it("passes on what the proxy says about a store that it does not have, and ends with 2", async () => {
+    const ended = await run(["--tasks", "2", "--store", "firestore:project/database"]);
+    expect(ended).toMatchObject({ code: 2, stdout: "", left: [] });
+    expect(ended.stderr).toContain("KEYBRAKE_STORE");
   });
 
   it("refuses a live Stripe key without showing it", async () => {

@@ -11,6 +11,8 @@ export interface ProxyOptions {
   vendors: Record<string, { url: string; secret: string }>;
   /** Further variables of the proxy. */
   env?: Record<string, string>;
+  /** What node runs at each start, instead of the service's entry: a file and its arguments. */
+  entry?: () => readonly string[];
 }
 
 export interface JsonAnswer {
@@ -44,6 +46,10 @@ export interface RunningProxy {
   /** SIGKILL, then the same proxy again on the same files. The port changes. */
   restart(): Promise<void>;
   kill9(): Promise<void>;
+  /** SIGTERM without removing the files: `restart` may follow. @returns the exit code, `null` when it had to be killed after 10 s. */
+  terminate(): Promise<number | null>;
+  /** Resolves when the process of this moment has ended, whoever ended it. */
+  ended(): Promise<number | NodeJS.Signals>;
   /** SIGTERM; removes the files. @returns the exit code. */
   stop(): Promise<number | null>;
 }
@@ -59,7 +65,7 @@ export async function startProxy(options: ProxyOptions): Promise<RunningProxy> {
     startServerProcess({
       name: "the proxy",
       command: process.execPath,
-      args: [main],
+      args: [...(options.entry?.() ?? [main])],
       env,
       ready: /"message":"listening".*"url":"(http:\/\/[^"]+)"|"url":"(http:\/\/[^"]+)".*"message":"listening"/,
     });
@@ -108,6 +114,8 @@ export async function startProxy(options: ProxyOptions): Promise<RunningProxy> {
       server = await start();
     },
     kill9: () => server.kill9(),
+    terminate: () => server.stop(),
+    ended: () => server.ended,
     stop: async () => {
       const code = await server.stop();
       rmSync(directory, { recursive: true, force: true });

@@ -13,6 +13,8 @@ export interface ServerProcess {
   stop(): Promise<number | null>;
   /** SIGKILL; resolves when the process is gone. */
   kill9(): Promise<void>;
+  /** Resolves when the process has ended, whoever ended it, and all that it wrote is in the logs. */
+  ended: Promise<number | NodeJS.Signals>;
 }
 
 export interface ServerCommand {
@@ -44,6 +46,9 @@ export async function startServerProcess(options: ServerCommand): Promise<Server
   });
   running.add(child);
   child.once("exit", () => running.delete(child));
+  const ended = new Promise<number | NodeJS.Signals>((resolve) => {
+    child.once("close", (code, signal) => resolve(code ?? signal ?? 0));
+  });
   const lines: string[] = [];
   const ready = await whenReady(child, options, lines).catch(async (error: unknown) => {
     await end(child, "SIGKILL");
@@ -57,6 +62,7 @@ export async function startServerProcess(options: ServerCommand): Promise<Server
     kill9: async () => {
       await end(child, "SIGKILL");
     },
+    ended,
   };
 }
 
