@@ -223,7 +223,7 @@ export class KeyQueue {
     const written = writes.find((write) => write.op !== "delete" && write.id.startsWith("c:"));
     const snapshot = await this.#deps.store.read(this.keyId, written ? [written.id] : []);
     if (!snapshot) return false;
-    this.#know(snapshot.state, snapshot.version);
+    if (snapshot.version !== this.#version) this.#know(snapshot.state, snapshot.version);
     if (snapshot.version === version) return false;
     if (snapshot.state.token === state.token) return true;
     if (page) return (await this.#deps.store.findPage(this.keyId, page.first))?.token === state.token;

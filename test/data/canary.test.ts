@@ -158,7 +158,7 @@ test("of Twilio's credential the token is the secret, and the account's id is no
 
 test("after the secret was fetched anew both the old one and the new one are searched for", async () => {
   const { text } = await world.issue();
-  world.secrets.next = { stripe: "sk_test_the_rotated_one" };
+  world.rotate("stripe", "sk_test_the_rotated_one");
   world.upstream.next(json(401, {}), json(200, { ...intent, note: secret }));
   expect((await world.ask(request({ key: text }))).status).toBe(502);
 });

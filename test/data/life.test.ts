@@ -215,13 +215,12 @@ describe("where the key comes from", () => {
         },
       ],
     });
-    world.secrets.now.maps = "maps_CANARY_key";
     const { key, text } = await world.issue({ scope: { vendors: ["maps"] } });
     const headers = [`x-maps-key: ${text}`, "content-type: application/json"];
     const answer = await world.ask(request({ target: "/maps/v1/geocode", headers, body: '{"q":"x"}' }));
     expect([answer.status, answer.headers.get("x-keybrake-code")]).toEqual([200, undefined]);
     const sent = world.upstream.received[0]!;
-    expect([sent.headers.get("x-maps-key"), sent.headers.has("authorization")]).toEqual(["maps_CANARY_key", false]);
+    expect([sent.headers.get("x-maps-key"), sent.headers.has("authorization")]).toEqual(["maps_CANARY_secret", false]);
     expect(await world.calls(key.keyId)).toMatchObject([{ state: "settled", costMicros: 5000 }]);
   });
 

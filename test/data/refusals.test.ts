@@ -133,10 +133,10 @@ describe("a body is refused when it is", () => {
     },
     compressed: { bytes: withHeaders("content-encoding: gzip"), code: "media_type_unsupported" },
     "over its bound, by its length": { bytes: posting("a".repeat(300 * 1024)), code: "body_too_large" },
-    "over its bound, in chunks": {
+    "over its bound, in chunks that go on": {
       bytes: (key) => {
         const chunk = `8000\r\n${"a".repeat(0x8000)}\r\n`;
-        return `POST /stripe/v1/payment_intents HTTP/1.1\r\nauthorization: Bearer ${key}\r\ncontent-type: application/x-www-form-urlencoded\r\ntransfer-encoding: chunked\r\n\r\n${chunk.repeat(10)}0\r\n\r\n`;
+        return `POST /stripe/v1/payment_intents HTTP/1.1\r\nauthorization: Bearer ${key}\r\ncontent-type: application/x-www-form-urlencoded\r\ntransfer-encoding: chunked\r\n\r\n${chunk.repeat(10)}`;
       },
       code: "body_too_large",
     },
@@ -214,6 +214,11 @@ describe("an endpoint is refused when it", () => {
       code: "endpoint_not_allowed",
       key: { scope: { vendors: ["stripe", "resend"], allowedEndpoints: ["resend:POST /emails"] } },
     },
+    "is listed without its vendor by a key of several": {
+      bytes: at("/stripe/v1/payment_intents"),
+      code: "endpoint_not_allowed",
+      key: { scope: { vendors: ["stripe", "resend"], allowedEndpoints: ["POST /v1/payment_intents"] } },
+    },
     "names another Twilio account": {
       bytes: (key) =>
         request({
@@ -256,6 +261,8 @@ describe("a limit of the key refuses", () => {
     await world.ledger.act(key.keyId, { act: "revoke", by: "admin", reason: "test" });
     expectRefusal(await world.ask(request({ key: text })), { bytes: String, code: "key_revoked" });
     expectRefusal(await world.ask(get("/stripe/v1/customers", text)), { bytes: String, code: "key_revoked" });
+    const lookedUp = request({ key: text, target: "/stripe/v1/payment_intents/pi_7/confirm", body: "" });
+    expectRefusal(await world.ask(lookedUp), { bytes: String, code: "key_revoked" });
   });
 });
 

@@ -1,5 +1,8 @@
 /** The real server, data plane, ledger and connectors in this process, in front of a programmable upstream, over a store in memory. */
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { type Clock, systemClock, systemRandom } from "../../service/clock.ts";
 import { DataPlane, type Step } from "../../service/data/data-plane.ts";
 import type { Exchange } from "../../service/data/exchange.ts";
@@ -9,9 +12,10 @@ import type { Ledger } from "../../service/ledger/ledger.ts";
 import { openLedger } from "../../service/ledger/open-ledger.ts";
 import type { Call, KeyState, Scope } from "../../service/ledger/types.ts";
 import { createLogger } from "../../service/log.ts";
-import type { SecretSource } from "../../service/secrets/secrets.ts";
+import { LocalSecrets } from "../../service/secrets/local-secrets.ts";
 import { MemoryStore } from "../../service/stores/memory.ts";
 import { VaultKeys } from "../../service/vault-key.ts";
+import type { SecretReference } from "../../service/vendor-config.ts";
 import { loadVendors } from "../../service/vendors/index.ts";
 import { type RawAnswer, RawSocket } from "../support/raw-socket.ts";
 import { Upstream } from "../support/upstream.ts";
@@ -22,26 +26,6 @@ export const secrets: Record<string, string> = {
   resend: "re_CANARY_a1b2c3d4e5f6",
 };
 export const accountSid = "AC0123456789abcdef0123456789abcdef";
-
-/** Secrets in memory; a test may change one, and counts what was fetched anew. */
-export class HeldSecrets implements SecretSource {
-  readonly now: Record<string, string> = { ...secrets };
-  /** Taken at the next refresh. */
-  next: Record<string, string> = {};
-  refreshed = 0;
-
-  async get(vendorId: string): Promise<string> {
-    return this.now[vendorId]!;
-  }
-
-  async refresh(vendorId: string): Promise<boolean> {
-    this.refreshed += 1;
-    const newer = this.next[vendorId];
-    if (newer === undefined) return false;
-    this.now[vendorId] = newer;
-    return true;
-  }
-}
 
 export interface WorldOptions {
   limits?: Partial<Limits>;
@@ -60,7 +44,8 @@ export interface World {
   plane: DataPlane;
   ledger: Ledger;
   store: MemoryStore;
-  secrets: HeldSecrets;
+  /** Replaces a vendor's secret where it is kept; the proxy finds out when it fetches it anew. */
+  rotate(vendorId: string, secret: string): void;
   port: number;
   logs: string[];
   /** Called at every step of every call. */
@@ -95,7 +80,15 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
   const ledger = options.ledger?.(real) ?? real;
   const keys = new VaultKeys(new Map([[1, systemRandom.bytes(32)]]));
   const vendors = loadVendors({ connectors: options.connectors, now: () => clock.now() });
-  const held = new HeldSecrets();
+  const directory = mkdtempSync(join(tmpdir(), "keybrake-data-"));
+  const rotate = (vendorId: string, secret: string): void => writeFileSync(join(directory, vendorId), secret);
+  const references = new Map<string, SecretReference>();
+  for (const id of vendors.keys()) {
+    rotate(id, secrets[id] ?? `${id}_CANARY_secret`);
+    references.set(id, { from: "file", path: join(directory, id) });
+  }
+  const held = new LocalSecrets({ references, clock, log });
+  for (const id of vendors.keys()) await held.get(id);
   const origins = new Map([...vendors.keys()].map((id) => [id, options.origin ?? upstream.url]));
   let world: World | null = null;
   const plane = new DataPlane({
@@ -112,6 +105,7 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
   });
   const server = createServer({
     data: plane,
+    // In the control plane's place: only who gets a request is tested here.
     control: (_, response) => void response.writeHead(200, { "x-plane": "control" }).end("{}"),
     log,
     limits,
@@ -126,7 +120,7 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
     plane,
     ledger: real,
     store,
-    secrets: held,
+    rotate,
     port,
     logs,
     onStep: null,
@@ -160,6 +154,7 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
       await server.stop(0);
       await plane.close();
       await upstream.stop();
+      rmSync(directory, { recursive: true });
     },
   };
   return world;

@@ -5,6 +5,7 @@
  * Limit: the pinned versions only; the vendors are simulated.
  */
 import { execFile } from "node:child_process";
+import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -21,7 +22,8 @@ import {
   vendorCount,
 } from "./scenes.ts";
 
-const packages = ["stripe==16.1.0", "twilio==9.13.0", "resend==2.52.0"];
+const requirements = fileURLToPath(new URL("../../examples/sdks/requirements.txt", import.meta.url));
+const packages = readFileSync(requirements, "utf8").trim().split("\n");
 const sceneFile = fileURLToPath(new URL("python/scene.py", import.meta.url));
 
 describe.skipIf(pythonMissing !== null)(nameOf("the Python SDKs", pythonMissing), () => {
