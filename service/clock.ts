@@ -1,4 +1,4 @@
-import { randomBytes } from "node:crypto";
+import { randomFillSync } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
 
 /** Time as the service sees it. Injected everywhere, so that a simulator can drive the real code. */
@@ -20,7 +20,25 @@ export const systemClock: Clock = {
   delay: (ms, signal) => delay(ms, undefined, signal ? { signal } : undefined),
 };
 
+/** Random bytes are fetched in one go: a call of the system's generator costs more than a nonce's worth of them. */
+const pool = Buffer.alloc(8192);
+let used = pool.length;
+
+function randomBytes(length: number): Buffer {
+  const bytes = Buffer.alloc(length);
+  if (length > pool.length) return randomFillSync(bytes);
+  if (used + length > pool.length) {
+    randomFillSync(pool);
+    used = 0;
+  }
+  pool.copy(bytes, 0, used, used + length);
+  // What was given out is not kept.
+  pool.fill(0, used, used + length);
+  used += length;
+  return bytes;
+}
+
 export const systemRandom: Random = {
-  bytes: (length) => randomBytes(length),
+  bytes: randomBytes,
   float: () => Math.random(),
 };

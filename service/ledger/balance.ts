@@ -6,9 +6,16 @@ import { formatUsd } from "../money.ts";
 import type { KeyState } from "./types.ts";
 
 const MINUTE_MS = 60_000;
+const DAY_MS = 86_400_000;
 
 /** UTC date of a time, `2026-11-22`: the window of a daily cap. */
-export const windowOf = (now: number): string => new Date(now).toISOString().slice(0, 10);
+export function windowOf(now: number): string {
+  const day = Math.floor(now / DAY_MS);
+  if (day !== lastWindow.day) lastWindow = { day, id: new Date(now).toISOString().slice(0, 10) };
+  return lastWindow.id;
+}
+// Every change of a balance asks for the same day.
+let lastWindow = { day: Number.NaN, id: "" };
 
 /** Spent in the UTC day of `now`. */
 export function windowSpent(state: KeyState, now: number): number {

@@ -32,14 +32,15 @@ const chargeCost = {
   object: "response.id",
 };
 
-const tag = { field: "metadata.keybrake_call", value: "call.id" };
+/** Call id and generation: a declined charge stays in Stripe's lists, and must not be taken for the try after it. */
+const tag = { field: "metadata.keybrake_call", value: "call.key" };
 
-/** Creates carry our call id in their metadata; a complete list of the time without it proves absence. */
+/** Creates carry our tag in their metadata; a complete list of the time without it proves absence. */
 const findByTag = (path: string) => ({
   kind: "list" as const,
   target: `${path}?created[gte]={from}&created[lte]={to}&limit=100`,
   items: "response.data",
-  match: "has(item.metadata) && has(item.metadata.keybrake_call) && item.metadata.keybrake_call == call.id",
+  match: "has(item.metadata) && has(item.metadata.keybrake_call) && item.metadata.keybrake_call == call.key",
   paging: {
     more: "response.has_more",
     parameter: "starting_after",

@@ -73,9 +73,11 @@ async function runParts(options: Options, directory: string, upstream: Child, ch
   if (options.only.has("throughput")) {
     const forwardOnly = await Child.start("forward-only.ts", { directory, env });
     children.push(forwardOnly);
+    const forwardKept = await Child.start("forward-only.ts", { directory, env: { ...env, KEEP_ALIVE: "1" } });
+    children.push(forwardKept);
     const handWritten = await Child.start("hand-written.ts", { directory, env });
     children.push(handWritten);
-    figures.push(...(await throughput(setting, proxy, forwardOnly, handWritten, upstream)));
+    figures.push(...(await throughput(setting, proxy, { forwardOnly, forwardKept, handWritten, upstream })));
   }
   if (options.only.has("latency")) figures.push(...(await latency(setting, proxy, upstream, options.rate)));
   if (options.only.has("soak")) figures.push(...(await soak(setting, proxy, options.soak)));

@@ -2,6 +2,7 @@
  * One keep-alive connection that sends ready-made requests and reads whole answers, with as little work as possible:
  * the load generator shares the machine's cores with what it measures.
  */
+import { once } from "node:events";
 import { connect, type Socket } from "node:net";
 
 /** @param status HTTP status; 0 when the connection ended before the answer did. */
@@ -11,27 +12,31 @@ const HEAD_END = Buffer.from("\r\n\r\n");
 const CHUNKS_END = Buffer.from("\r\n0\r\n\r\n");
 
 export class Connection {
-  readonly #socket: Socket;
+  readonly #url: URL;
+  #socket!: Socket;
   #received: Buffer | null = null;
   #onAnswer: OnAnswer | null = null;
 
-  private constructor(socket: Socket) {
-    this.#socket = socket;
+  private constructor(url: URL) {
+    this.#url = url;
+  }
+
+  static async open(url: URL): Promise<Connection> {
+    const connection = new Connection(url);
+    await once(connection.#connect(), "connect");
+    return connection;
+  }
+
+  #connect(): Socket {
+    const socket = connect({ host: this.#url.hostname, port: Number(this.#url.port) });
     socket.setNoDelay(true);
     socket.on("data", (bytes) => this.#take(bytes));
     socket.on("error", () => socket.destroy());
-    socket.on("close", () => this.#finish(0, Buffer.alloc(0)));
-  }
-
-  static open(url: URL): Promise<Connection> {
-    return new Promise((resolve, reject) => {
-      const socket = connect({ host: url.hostname, port: Number(url.port) });
-      socket.once("error", reject);
-      socket.once("connect", () => {
-        socket.off("error", reject);
-        resolve(new Connection(socket));
-      });
+    socket.on("close", () => {
+      if (socket === this.#socket) this.#finish(0, Buffer.alloc(0));
     });
+    this.#socket = socket;
+    return socket;
   }
 
   /** At most one request at a time. */
@@ -57,6 +62,12 @@ export class Connection {
         : all.subarray(all.length - CHUNKS_END.length).equals(CHUNKS_END);
       if (whole) {
         this.#received = null;
+        // A server that keeps no connection gets a new one for the next call.
+        if (/\r\nconnection: *close/i.test(head)) {
+          const old = this.#socket;
+          this.#connect();
+          old.destroy();
+        }
         this.#finish(Number(head.slice(9, 12)), all.subarray(bodyStart));
         return;
       }

@@ -13,12 +13,18 @@ export interface Setting {
   say(text: string): void;
 }
 
+/** What the proxy is compared with, and the upstream behind them all. */
+export interface Baselines {
+  forwardOnly: Child;
+  forwardKept: Child;
+  handWritten: Child;
+  upstream: Child;
+}
+
 export async function throughput(
   setting: Setting,
   proxy: RunningProxy,
-  forwardOnly: Child,
-  handWritten: Child,
-  upstream: Child,
+  { forwardOnly, forwardKept, handWritten, upstream }: Baselines,
 ): Promise<Figure[]> {
   setting.say("throughput: rounds of the proxy and its baselines …");
   const contender = (name: string, child: Child, credential = "vk_bench"): Contender => ({
@@ -29,6 +35,7 @@ export async function throughput(
   const contenders = [
     contender("keybrake", proxy.child, proxy.vaultKey),
     contender("http-proxy-3", forwardOnly),
+    contender("http-proxy-3, kept", forwardKept),
     contender("express + undici", handWritten),
     contender("direct", upstream),
   ];
@@ -40,7 +47,14 @@ export async function throughput(
       value: ratio(rounds, "callsPerSecond", "keybrake", "http-proxy-3"),
       unit: "×",
       target: { atLeast: 1.2 },
-      baseline: "http-proxy-3 forwarding the same, no key and no ledger",
+      baseline: "http-proxy-3 as it comes (a connection per call), no key and no ledger",
+    },
+    {
+      name: "throughput ÷ the same, kept",
+      value: ratio(rounds, "callsPerSecond", "keybrake", "http-proxy-3, kept"),
+      unit: "×",
+      target: null,
+      baseline: "http-proxy-3 with an agent that keeps connections",
     },
     {
       name: "throughput ÷ hand-written hop",

@@ -10,6 +10,8 @@ export interface Report {
   heapBytes: number;
   /** User and system time of all its threads since it started, ms. */
   cpuMs: number;
+  /** Of its main thread alone, ms. */
+  mainCpuMs: number;
   /** Longest delay of the event loop since `watch`, ms. */
   loopDelayMs: number;
 }
@@ -26,11 +28,13 @@ export function answerReports(): void {
     }
     if (command === "collect") globalThis.gc?.();
     const { user, system } = process.cpuUsage();
+    const main = process.threadCpuUsage();
     const { heapUsed, external } = process.memoryUsage();
     const report: Report = {
       rssBytes: process.memoryUsage.rss(),
       heapBytes: heapUsed + external,
       cpuMs: (user + system) / 1000,
+      mainCpuMs: (main.user + main.system) / 1000,
       // A sample is the time between two ticks of the timer, its own interval included.
       loopDelayMs: Math.max(0, delay.max / 1e6 - RESOLUTION_MS),
     };

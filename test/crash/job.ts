@@ -93,7 +93,8 @@ export class Job {
     const code = headers["x-keybrake-code"];
     const details = (json.details ?? {}) as Record<string, unknown>;
     if (code === "already_settled") {
-      if (details.object_id !== null) this.#pay(task, String(details.object_id));
+      // Of a call that was looked up: the object may be a declined one.
+      if (task.source === "tok_visa") this.#pay(task, String(details.object_id));
       else task.last = "declined";
     } else if (code === "cap_exhausted" || code === "in_progress" || code === "outcome_unknown") task.last = code;
     else if (code === undefined && status === 200) this.#pay(task, String(json.id));

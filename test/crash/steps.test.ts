@@ -104,6 +104,44 @@ describe("a proxy that is killed in front of a vendor that honours idempotency k
   });
 });
 
+describe("a payment that was declined, tried again, and whose second try the proxy did not live to see", () => {
+  it.each<[Step, number]>([
+    ["before_send", 0],
+    ["answered", 1],
+  ])("at the step %s, is not taken for the declined one when it is looked up", { timeout }, async (step, paid) => {
+    const mock = await startStripeStatefulMock();
+    const killable = await startKillable(mock, { killAt: { step, nth: 2 } });
+    try {
+      const { proxy } = killable;
+      const label = "crash/declined";
+      const { keyId, vaultKey } = await proxy.issue({
+        vendor: "stripe",
+        usd_cap: CAP,
+        allowed_endpoints: ["*"],
+        label,
+      });
+      const source = "tok_chargeDeclined|tok_visa|twice";
+      const job = new Job({ label, vaultKey, target: "/stripe/v1/charges", amountCents: 300, sources: [source] });
+      await job.attempt(proxy, job.tasks, 1);
+      expect(job.tasks[0]?.last).toBe("declined");
+      await job.attempt(proxy, job.tasks, 1);
+      expect(await proxy.ended()).toBe("SIGKILL");
+
+      await killable.again({});
+      await killable.again({ clockAheadMs: LONG_AFTER_MS });
+      expect((await reconcile(proxy)).unknown).toBe(0);
+      const charges = await paidChargesOf(mock, label);
+      expect(charges).toHaveLength(paid);
+      const books = await ledgerBooks(proxy, keyId, label);
+      expect(books.spentMicros).toBe(microsOf(charges));
+      expect(books.states).toEqual(paid === 1 ? { settled: 1 } : { released: 1 });
+    } finally {
+      await killable.proxy.stop();
+      await mock.stop();
+    }
+  });
+});
+
 describe("a proxy that is killed in front of a vendor that knows no idempotency", () => {
   it.each<Step>(["before_send", "sent", "answered"])(
     "at the step %s, is reconciled first, and then no task pays twice",

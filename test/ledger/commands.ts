@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import type { Code } from "../../service/errors.ts";
 import type { KeyAct, Ledger, Outcome, ReserveRequest } from "../../service/ledger/ledger.ts";
+import type { Store } from "../../service/stores/store.ts";
 import { audit } from "./books.ts";
 import {
   ask,
@@ -10,13 +11,13 @@ import {
   codeOf,
   DAY,
   HOUR,
+  type ManualClock,
   MINUTE,
   maybeKey,
   ownKey,
   paid,
   SECOND,
   sdkKey,
-  type World,
 } from "./fixture.ts";
 import * as model from "./model.ts";
 
@@ -39,7 +40,9 @@ export interface Model {
   sent: Sent[];
 }
 
-export interface Real extends World {
+export interface Real {
+  clock: ManualClock;
+  store: Store;
   /** Any instance may get the next request. */
   pick: (n: number) => Ledger;
 }

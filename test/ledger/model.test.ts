@@ -4,7 +4,7 @@
  * store that injects conflicts and lost answers; after each the answers, every call and the replayed chain must agree.
  * (2) a whole job at once: tasks, SDK retries, dying clients and proxies, a failing store, an operator; afterwards the vendor's
  * books must be the ledger's, and no text be sent more often than the task wanted it.
- * Limit: the store is the one in memory, and the vendor is simulated. `node test/ledger/simulate.ts --seed N --for SECONDS`
+ * Limit: the storm is on the store in memory only, and the vendor is simulated. `node test/ledger/simulate.ts --seed N --for SECONDS`
  * runs the same properties for longer.
  */
 import fc from "fast-check";
@@ -12,10 +12,14 @@ import { expect, test } from "vitest";
 import { audit, faultsOf, readBooks } from "./books.ts";
 import { stormProperty } from "./crowd.ts";
 import { ask, forward, issued, makeWorld, paid, send } from "./fixture.ts";
-import { twinProperty } from "./twin.ts";
+import { twinOnSqlite, twinProperty } from "./twin.ts";
 
 test("the ledger answers every request as the naive model does, and its books are right after each", async () => {
   await fc.assert(twinProperty, { seed: 20261122, numRuns: 700 });
+});
+
+test("it does so on the embedded store", async () => {
+  await fc.assert(twinOnSqlite, { seed: 20261122, numRuns: 60 });
 });
 
 test("after a storm of parallel tasks, retries, crashes and store failures the vendor's books are the ledger's", async () => {

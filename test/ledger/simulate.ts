@@ -5,7 +5,7 @@
 import { parseArgs } from "node:util";
 import fc from "fast-check";
 import { stormProperty } from "./crowd.ts";
-import { twinProperty } from "./twin.ts";
+import { twinOnSqlite, twinProperty } from "./twin.ts";
 
 const { values } = parseArgs({
   options: { seed: { type: "string", default: "1" }, for: { type: "string", default: "60" } },
@@ -18,7 +18,7 @@ if (!Number.isSafeInteger(first) || !(seconds > 0)) {
 }
 
 const RUNS_A_SEED = 200;
-const properties = { model: twinProperty, storm: stormProperty };
+const properties = { model: twinProperty, sqlite: twinOnSqlite, storm: stormProperty };
 const end = Date.now() + seconds * 1000;
 let runs = 0;
 for (let seed = first; Date.now() < end; seed += 1) {

@@ -80,7 +80,10 @@ describe.skipIf(missing !== null)(nameOf("the README's first call, pasted into a
   beforeAll(async () => {
     simulation = await startSimulation();
     stripe = await stripeHere(simulation.url);
-    shell = openShell({ ...proxyEnvironment("first-call"), ...stripe.env, STRIPE_SECRET_KEY: "sk_test_readme0123456789" }, true);
+    shell = openShell(
+      { ...proxyEnvironment("first-call"), ...stripe.env, STRIPE_SECRET_KEY: "sk_test_readme0123456789" },
+      true,
+    );
     await shell.paste(serve!);
     const [, url] = await shell.see(listening);
     await shell.paste(`export KEYBRAKE_URL=${url}`);
@@ -109,7 +112,12 @@ describe.skipIf(missing !== null)(nameOf("the README's first call, pasted into a
   it("shows the call in the audit, settled at its amount", () => {
     const { calls } = lines().find((line) => "calls" in line) as { calls: Record<string, unknown>[] };
     expect(calls).toHaveLength(1);
-    expect(calls[0]).toMatchObject({ state: "settled", cost_usd: "40.00", label: "billing-nightly-1", vendor: "stripe" });
+    expect(calls[0]).toMatchObject({
+      state: "settled",
+      cost_usd: "40.00",
+      label: "billing-nightly-1",
+      vendor: "stripe",
+    });
   });
 
   it("issues the same key again for the same label, and `kill %1` stops the proxy", async () => {
@@ -123,10 +131,11 @@ describe.skipIf(missing !== null)(nameOf("the README's first call, pasted into a
 });
 
 describe.skipIf(missing !== null)(nameOf("every other command of a block", missing), () => {
-  const commands = ["README.md", "examples/custom-vendor/README.md", "examples/billing-demo/README.md"].flatMap((file) =>
-    blocksOf(read(file))
-      .filter(({ language, linked }) => language === "sh" && linked === null)
-      .map(({ text, line }) => ({ file, line, text })),
+  const commands = ["README.md", "examples/custom-vendor/README.md", "examples/billing-demo/README.md"].flatMap(
+    (file) =>
+      blocksOf(read(file))
+        .filter(({ language, linked }) => language === "sh" && linked === null)
+        .map(({ text, line }) => ({ file, line, text })),
   );
 
   it.each(commands)("$file, line $line, runs as it stands", async ({ text }) => {

@@ -47,7 +47,12 @@ export function tableBelow(markdown: string, heading: string, first = ""): strin
   const lines = below.split("\n");
   const rows = lines.slice(lines.findIndex((line) => line.startsWith(`| ${first}`)));
   const end = rows.findIndex((line) => !line.startsWith("|"));
-  return rows.slice(2, end).map((line) => line.slice(1, -1).split("|").map((cell) => cell.trim()));
+  return rows.slice(2, end).map((line) =>
+    line
+      .slice(1, -1)
+      .split("|")
+      .map((cell) => cell.trim()),
+  );
 }
 
 const marked = (name: string): RegExp => new RegExp(`(<!-- ${name} -->\n)([\\s\\S]*?)(<!-- /${name} -->)`);

@@ -51,5 +51,7 @@ describe.each(Object.keys(calls) as (keyof typeof calls)[])("an answer of %s", (
 });
 
 it("covers each class", () => {
-  expect(new Set(rows.map(({ expected }) => expected))).toEqual(new Set(["settle", "release", "unknown", "credential"]));
+  expect(new Set(rows.map(({ expected }) => expected))).toEqual(
+    new Set(["settle", "release", "unknown", "credential"]),
+  );
 });

@@ -44,7 +44,8 @@ describe("blocks", () => {
 
   it("show both files of the first call", () => {
     const shown = blocks.map(({ linked }) => linked);
-    for (const name of readdirSync(join(root, "examples/first-call"))) expect(shown).toContain(`examples/first-call/${name}`);
+    for (const name of readdirSync(join(root, "examples/first-call")))
+      expect(shown).toContain(`examples/first-call/${name}`);
   });
 });
 
@@ -94,20 +95,26 @@ describe("names", () => {
   it("every path that ARCHITECTURE.md names exists", () => {
     const missing = codeSpans(read("ARCHITECTURE.md"))
       .filter((span) => /^[\w./-]+(\.ts|\/)$/.test(span))
-      .filter((span) => !["", "service/", "service/ledger/", "service/vendors/", "service/data/"].some((at) => existsSync(root + at + span)));
+      .filter(
+        (span) =>
+          !["", "service/", "service/ledger/", "service/vendors/", "service/data/"].some((at) =>
+            existsSync(root + at + span),
+          ),
+      );
     expect(missing).toEqual([]);
   });
 
   it.each(documents)("every npm script of %s exists", (file) => {
     const scripts: Record<string, string> = packages.scripts;
-    for (const [, name] of read(file).matchAll(/npm (?:run )?(test|(?<=run )\w+)/g)) expect(scripts).toHaveProperty(name!);
+    for (const [, name] of read(file).matchAll(/npm (?:run )?(test|(?<=run )\w+)/g))
+      expect(scripts).toHaveProperty(name!);
   });
 
   it.each(documents)("every `keybrake` command of %s is one, and takes the options that are shown", async (file) => {
     for (const span of codeSpans(read(file)).filter((text) => /^(npx )?keybrake [a-z]/.test(text))) {
       const words = span.replace(/^npx /, "").split(" ").slice(1);
-      const command = words.slice(0, words.findIndex((word, at) => at > 0 && !/^[a-z]+$/.test(word)) + words.length + 1);
-      const names = command.filter((word) => /^[a-z]+$/.test(word)).slice(0, 2);
+      const end = words.findIndex((word) => !/^[a-z]+$/.test(word));
+      const names = end < 0 ? words : words.slice(0, end);
       const help = await runHere([...names, "--help"]);
       expect(help.code, span).toBe(0);
       expect(help.stdout, span).toContain(`keybrake ${names.join(" ")}`);

@@ -27,7 +27,11 @@ const languages: { ending: RegExp; missing: string | null; prepare: Prepare }[] 
 
 const examples = readdirSync(directory)
   .filter((name) => name !== "requirements.txt")
-  .map((name) => ({ name, vendor: name.split(/[-_]/)[0] as SdkVendor, ...languages.find(({ ending }) => ending.test(name))! }));
+  .map((name) => ({
+    name,
+    vendor: name.split(/[-_]/)[0] as SdkVendor,
+    ...languages.find(({ ending }) => ending.test(name))!,
+  }));
 
 let rig: SdkRig;
 beforeAll(async () => {

@@ -151,7 +151,7 @@ describe("what is sent", () => {
     const request = stripe.parse(at, input("currency=usd&amount=4000&metadata[a]=b+c&expand[]=customer"));
     const message = stripe.encode(at, request, stripe.quote(at, request, undefined, null), tags);
     expect(message.body?.toString()).toBe(
-      "currency=usd&amount=4000&metadata[a]=b%20c&metadata[keybrake_call]=c1&expand[0]=customer",
+      "currency=usd&amount=4000&metadata[a]=b%20c&metadata[keybrake_call]=c1-1&expand[0]=customer",
     );
     expect(message).toMatchObject({
       method: "POST",
@@ -166,7 +166,7 @@ describe("what is sent", () => {
     expect(run("POST /v1/charges/ch_1/capture", "", { amount: 900, currency: "usd" }).sent()).toBe("amount=900");
     expect(
       run("POST /v1/refunds", "charge=ch_1", { amount_captured: 900, amount_refunded: 200, currency: "usd" }).sent(),
-    ).toBe("charge=ch_1&amount=700&metadata[keybrake_call]=c1");
+    ).toBe("charge=ch_1&amount=700&metadata[keybrake_call]=c1-1");
   });
 
   test("JSON becomes the form that says the same, and is the same request", () => {
@@ -362,11 +362,11 @@ describe("answers", () => {
 
 describe("the truth later", () => {
   const list = (data: object[], has_more = false) => ({ object: "list", data, has_more });
-  const mine = { ...intent, metadata: { keybrake_call: "c1" } };
+  const mine = { ...intent, metadata: { keybrake_call: "c1-2" } };
   const plan = (line = "POST /v1/payment_intents", path = "/v1/payment_intents") =>
-    stripe.reconcile(line, path, factsOf({ callId: "c1", quoteMicros: 40_000_000 }))!;
+    stripe.reconcile(line, path, factsOf({ callId: "c1", vendorKey: "c1-2", quoteMicros: 40_000_000 }))!;
 
-  test("a create is found by our call id on any page", () => {
+  test("a create is found by our call id and generation on any page", () => {
     expect(plan().target).toBe("/v1/payment_intents?created[gte]=999700&created[lte]=1000960&limit=100");
     const first = plan();
     expect(first.read(answer(200, list([{ ...intent, id: "pi_9" }], true)))).toEqual({
@@ -380,7 +380,7 @@ describe("the truth later", () => {
   });
 
   test("only a complete list without it proves absence", () => {
-    expect(lookUp(plan(), [list([{ ...intent, metadata: { keybrake_call: "c2" } }])])).toEqual({ kind: "absent" });
+    expect(lookUp(plan(), [list([{ ...intent, metadata: { keybrake_call: "c1-1" } }])])).toEqual({ kind: "absent" });
     expect(lookUp(plan(), [list([intent], true), list([])])).toEqual({ kind: "absent" });
     expect(lookUp(plan(), [{ data: [] }])).toEqual({ kind: "unsure" });
     expect(lookUp(plan(), [{ data: [], has_more: "no" }])).toEqual({ kind: "unsure" });
