@@ -47,9 +47,6 @@ const serviceNames = [
   "KEYBRAKE_AUDIENCE",
 ] as const;
 
-/** Every variable that configures the service. */
-export const variables: readonly string[] = ["PORT", "HOST", ...serviceNames];
-
 /** Variables of the command line and of tasks, which may be set beside the service's. */
 const otherNames = ["KEYBRAKE_URL", "KEYBRAKE_VAULT_KEY"] as const;
 

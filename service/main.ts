@@ -8,6 +8,11 @@ import { createLogger } from "./log.ts";
 /** After a signal everything ends within this, ms, whatever hangs. */
 const LAST_MS = 9_500;
 
+/** Log lines are written together: a write for each would cost more than the line. A reader that stalls loses lines beyond the queue. */
+const LOG_BUFFER_BYTES = 8 << 10;
+const LOG_QUEUE_BYTES = 16 << 20;
+const LOG_FLUSH_MS = 200;
+
 /**
  * Runs the proxy until SIGTERM or SIGINT, then drains and exits 0. Resolves when it listens.
  * What keeps it from starting is said on stderr in one sentence each: exit code 2 for wrong variables, 1 for all else.
@@ -25,7 +30,13 @@ export async function serve(env: Environment): Promise<void> {
 
 async function start(env: Environment): Promise<void> {
   const config = readConfig(env);
-  const lines = destination({ fd: process.stdout.fd, sync: false });
+  const lines = destination({
+    fd: process.stdout.fd,
+    sync: false,
+    minLength: LOG_BUFFER_BYTES,
+    maxLength: LOG_QUEUE_BYTES,
+  });
+  setInterval(() => lines.flush(), LOG_FLUSH_MS).unref();
   const log = createLogger(lines);
   for (const warning of config.warnings) log.warn(warning);
   const leave = (code: number): void => {

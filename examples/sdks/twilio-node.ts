@@ -1,4 +1,4 @@
-import twilio, { RequestClient, RestException } from "twilio";
+import twilio from "twilio";
 
 const {
   KEYBRAKE_URL = "",
@@ -9,7 +9,7 @@ const {
 const { TWILIO_ACCOUNT_SID = "", TWILIO_FROM = "", TWILIO_TO = "" } = process.env;
 
 // Every address is rewritten: Twilio's links to next pages are absolute.
-const httpClient = new RequestClient();
+const httpClient = new twilio.RequestClient();
 const request = httpClient.request.bind(httpClient);
 httpClient.request = (options) =>
   request({ ...options, uri: options.uri.replace("https://api.twilio.com", `${KEYBRAKE_URL}/twilio`) });
@@ -21,6 +21,7 @@ try {
   const message = await client.messages.create({ from: TWILIO_FROM, to: TWILIO_TO, body: "Your invoice is ready." });
   console.log("created", message.sid);
 } catch (error) {
-  if (!(error instanceof RestException && error.message.startsWith("cap_exhausted:"))) throw error;
+  const details: { reason?: string } | undefined = error instanceof twilio.RestException ? error.details : undefined;
+  if (details?.reason !== "cap_exhausted") throw error;
   console.log("the run's budget is used up");
 }

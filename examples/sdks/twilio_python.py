@@ -27,6 +27,6 @@ try:
     )
     print("created", message.sid)
 except TwilioRestException as error:
-    if not error.msg.startswith("cap_exhausted:"):
+    if error.details.get("reason") != "cap_exhausted":
         raise
     print("the run's budget is used up")

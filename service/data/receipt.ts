@@ -27,6 +27,14 @@ const CACHED_KEYS = 2000;
 /** Bytes of a look-up's facts. None may be left out: a look-up that compares less could take another call for this one. */
 const MAX_FACTS = 64 * 1024;
 
+/** A look-up that needs nothing of the request: there is nothing to seal. */
+const NO_FACTS = "";
+
+const isEmpty = (map: object): boolean => {
+  for (const _ in map) return false;
+  return true;
+};
+
 export class Seals {
   readonly #keys: VaultKeys;
   readonly #random: Random;
@@ -55,12 +63,14 @@ export class Seals {
 
   /** `null` when the facts are too many to keep: then the call cannot be looked up, and stays unknown if it becomes so. */
   sealLookup(key: KeyState, facts: LookupBasis): string | null {
+    if (isEmpty(facts.body) && isEmpty(facts.headers)) return NO_FACTS;
     const plain = Buffer.from(JSON.stringify([facts.body, facts.headers]));
     return plain.length > MAX_FACTS ? null : this.#seal(key.keyId, key.pepperVersion, "lookup", key.keyId, plain);
   }
 
   /** @returns `null` when there is nothing to open, or it was not sealed for this key. */
   openLookup(keyId: string, sealed: string | null): LookupBasis | null {
+    if (sealed === NO_FACTS) return { body: {}, headers: {} };
     const plain = sealed === null ? null : this.#open(keyId, "lookup", keyId, sealed);
     if (!plain) return null;
     const [body, headers] = JSON.parse(plain.toString("utf8")) as [LookupBasis["body"], LookupBasis["headers"]];

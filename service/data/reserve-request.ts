@@ -29,6 +29,7 @@ export function reserveRequest(
       throw new Refusal("request_invalid", `${name} must be 1 to 255 printable ASCII characters`);
     }
   }
+  const facts = vendor.lookupFacts(operation, request);
   return {
     vendor: vendor.id,
     endpoint: operation.endpoint,
@@ -47,6 +48,6 @@ export function reserveRequest(
     idempotent: operation.idempotent,
     idempotencyLifeMs: vendor.idempotencyLifeMs,
     leaseMs: plane.limits.upstreamMs + LEASE_MARGIN_MS,
-    lookup: operation.shield ? plane.seals.sealLookup(key, request) : null,
+    lookup: facts && plane.seals.sealLookup(key, facts),
   };
 }

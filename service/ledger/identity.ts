@@ -1,8 +1,8 @@
 /**
  * Names of documents, and the identity by which a repeat of a call is recognised (the retry shield).
- * Everything is an HMAC under the key's salt: ids tell nothing, and two labels never share one.
+ * Everything is a hash under the key's salt: ids tell nothing, and two labels never share one.
  */
-import { createHmac, hash } from "node:crypto";
+import { hash } from "node:crypto";
 import type { ReserveRequest } from "./ledger.ts";
 
 const alphabet = "abcdefghijklmnopqrstuvwxyz234567";
@@ -23,22 +23,24 @@ export function base32(bytes: Uint8Array): string {
   return bits > 0 ? text + alphabet[(value << (5 - bits)) & 31] : text;
 }
 
-function hmac(salt: string, parts: readonly (string | number)[]): string {
-  return base32(createHmac("sha256", salt).update(JSON.stringify(parts)).digest().subarray(0, 16));
+/**
+ * SHA-256 under a secret prefix of 256 bits. Half of it is shown, so nothing can be appended to a text whose name is known;
+ * the one-shot hash takes a sixth of an HMAC's time (Node 24, measured 2026-11), and every call needs five.
+ */
+function keyed(salt: string, parts: readonly (string | number)[]): string {
+  return hash("sha256", `${salt}\n${JSON.stringify(parts)}`, "hex").slice(0, 32);
 }
 
-const digest = (text: string): string => base32(hash("sha256", text, "buffer").subarray(0, 16));
+export const callIdOf = (bytes: Buffer): string => `call_${bytes.toString("hex", 0, 16)}`;
 
-export const callIdOf = (bytes: Uint8Array): string => `call_${base32(bytes.subarray(0, 16))}`;
-
-/** HMAC of the canonical request: equal requests have equal hashes. */
+/** Keyed hash of the canonical request: equal requests have equal hashes. */
 export const requestHash = (salt: string, request: ReserveRequest): string =>
-  hmac(salt, ["request", request.vendor, request.canonical]);
+  keyed(salt, ["request", request.vendor, request.canonical]);
 
 export const objectKey = (salt: string, vendor: string, object: string): string =>
-  hmac(salt, ["object", vendor, object]);
+  keyed(salt, ["object", vendor, object]);
 
-export const unknownKey = (salt: string, hash: string): string => hmac(salt, ["unknown", hash]);
+export const unknownKey = (salt: string, ofRequest: string): string => keyed(salt, ["unknown", ofRequest]);
 
 /**
  * - `key`: the client's own idempotency key, `dedupe`: the header `x-keybrake-dedupe`, `generated_key`: a key that the SDK made
@@ -58,23 +60,23 @@ export type Identity =
     }
   | { rule: "none" };
 
-export function identify(salt: string, request: ReserveRequest, hash: string): Identity {
+export function identify(salt: string, request: ReserveRequest, ofRequest: string): Identity {
   const { vendor, clientKey, dedupe, task, attempt } = request;
   if (clientKey?.madeBy === "client") {
-    return { rule: "key", callId: `call_${hmac(salt, ["key", vendor, clientKey.value])}` };
+    return { rule: "key", callId: `call_${keyed(salt, ["key", vendor, clientKey.value])}` };
   }
-  if (dedupe !== null) return { rule: "dedupe", callId: `call_${hmac(salt, ["dedupe", vendor, dedupe])}` };
+  if (dedupe !== null) return { rule: "dedupe", callId: `call_${keyed(salt, ["dedupe", vendor, dedupe])}` };
   if (task !== null && attempt !== null) {
-    // One name for the row, since a row of a thousand calls is walked for each of them; the request's hash in it is keyed already.
-    const row = `call_${digest(JSON.stringify(["task", vendor, task, hash])).slice(0, 24)}`;
+    // One name for the row, since a row of a thousand calls is walked for each of them.
+    const row = `call_${keyed(salt, ["task", vendor, task, ofRequest]).slice(0, 30)}`;
     return {
       rule: "task",
       ordinal: (n) => row + alphabet[n >>> 5] + alphabet[n & 31],
-      alias: clientKey?.madeBy === "maybe" ? hmac(salt, ["key", vendor, clientKey.value]) : null,
+      alias: clientKey?.madeBy === "maybe" ? keyed(salt, ["key", vendor, clientKey.value]) : null,
       attempt,
-      key: clientKey ? hmac(salt, ["client key", clientKey.value]) : null,
+      key: clientKey ? keyed(salt, ["client key", clientKey.value]) : null,
     };
   }
-  if (clientKey) return { rule: "generated_key", callId: `call_${hmac(salt, ["key", vendor, clientKey.value])}` };
+  if (clientKey) return { rule: "generated_key", callId: `call_${keyed(salt, ["key", vendor, clientKey.value])}` };
   return { rule: "none" };
 }

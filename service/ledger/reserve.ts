@@ -104,7 +104,7 @@ function lookAt(draft: Draft, identity: Extract<Identity, { rule: "task" }>, n: 
   if (call !== undefined) return call;
   if (n === 0) return null;
   const ids = Array.from(
-    { length: Math.min(MAX_ORDINALS_A_READ, n + 1) },
+    { length: Math.min(MAX_ORDINALS_A_READ, n + 1, MAX_ORDINALS - n) },
     (_, i): DocId => `c:${identity.ordinal(n + i)}`,
   );
   throw new NeedDocs(ids);

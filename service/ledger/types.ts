@@ -48,7 +48,7 @@ export interface KeyState {
   reason: string | null;
   createdAt: number;
   expiresAt: number;
-  /** Hex; call ids and aliases are HMACs under it. */
+  /** Hex; call ids and aliases are hashes under it. */
   salt: string;
   counts: { calls: number; reserved: number; settled: number; released: number; unknown: number };
   /** Minute (epoch minutes) that `minuteCalls` belongs to. */
@@ -114,7 +114,7 @@ export interface Call {
   attempt: number | null;
   identity: IdentityRule;
   consumedBy: Consumer[];
-  /** HMAC of the canonical request. */
+  /** Keyed hash of the canonical request. */
   requestHash: string;
   /** Goes up when a released call is tried as a new one at the vendor. With the id it is the vendor's idempotency key. */
   generation: number;
@@ -169,7 +169,7 @@ export interface DocTypes {
   /** unknown marker */ u: UnknownMarker;
 }
 
-/** `c:<call id>`, `a:<hmac>`, `o:<hmac>`, `r:<call id>`, `u:<hmac>`: unique in the whole store. */
+/** `c:<call id>`, `a:<hash>`, `o:<hash>`, `r:<call id>`, `u:<hash>`: unique in the whole store. */
 export type DocId = `${keyof DocTypes}:${string}`;
 export type Doc = DocTypes[keyof DocTypes];
 

@@ -1,6 +1,7 @@
 /** Compiles a rule's `reconcile` and `price`. */
 import type { Connector, Reconcile, Rule } from "./connector.ts";
 import type { Compile, Expression } from "./expressions.ts";
+import type { CompiledRule } from "./rule.ts";
 
 export type CompiledPaging = { more: Expression; parameter: string; value: Expression } | { target: Expression };
 
@@ -62,4 +63,21 @@ function compileReconcile(plan: Reconcile, compile: Compile, at: (name: string) 
           },
     maxPages: plan.maxPages,
   };
+}
+
+/** Fields of the request's body that a look-up reads, in its own expressions, its address, or what it costs; `null`: all of them. */
+export function factsOf(rule: CompiledRule, plan: CompiledReconcile): ReadonlySet<string> | null {
+  const expressions = [
+    ...Object.values(plan),
+    ...("paging" in plan ? Object.values(plan.paging) : []),
+    ...Object.values(rule.cost ?? {}),
+    typeof rule.quote === "object" ? rule.quote?.object : null,
+  ].filter((each): each is Expression => typeof each === "object" && each !== null && "fields" in each);
+  const names = new Set([...plan.target.matchAll(/\{([A-Za-z0-9_]+)\}/g)].map(([, name]) => name!));
+  for (const expression of expressions) {
+    const fields = expression.fields("body");
+    if (fields === null) return null;
+    for (const field of fields) names.add(field);
+  }
+  return names;
 }

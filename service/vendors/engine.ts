@@ -1,7 +1,7 @@
 /** A connector, compiled into the {@link Vendor} that the data plane, the reconciler and the command line use. */
 import { allowsPath, checkEntry } from "./allow-list.ts";
 import { type BodyCodec, bodyCodec } from "./body-codec.ts";
-import { type CompiledLookUp, compileLookUp } from "./compile-look-up.ts";
+import { type CompiledLookUp, compileLookUp, factsOf } from "./compile-look-up.ts";
 import { compileFree, compileOutcomes, compileRule } from "./compile-rule.ts";
 import type { Connector } from "./connector.ts";
 import { authorise, encode, pinned } from "./encode.ts";
@@ -30,6 +30,8 @@ interface Compiled {
   byShape: Map<string, CompiledRule[]>;
   byEndpoint: Map<string, { rule: CompiledRule; lookUp: CompiledLookUp | null }>;
   outcomes: Map<CompiledRule, CompiledOutcome[]>;
+  /** By endpoint that can be looked up: the body's fields that it takes, `null` for all. */
+  facts: Map<string, ReadonlySet<string> | null>;
 }
 
 /** Compiles a checked connector. Throws an `Error` that names the place for whatever does not fit together. */
@@ -100,9 +102,20 @@ export function compileConnector(connector: Connector, options: CompileOptions):
   };
 }
 
+type LookUps = Pick<Vendor, "lookupFacts" | "reconcile" | "priceTarget" | "price">;
+
 /** What the reconciler asks. */
-function lookUps({ connector, byEndpoint }: Compiled): Pick<Vendor, "reconcile" | "priceTarget" | "price"> {
+function lookUps({ connector, byEndpoint, facts }: Compiled): LookUps {
   return {
+    lookupFacts({ endpoint }, { body, headers }) {
+      const names = facts.get(endpoint);
+      if (names === undefined) return null;
+      const sent = connector.scopedHeaders.filter((name) => headers[name] !== undefined);
+      return {
+        body: names === null ? body : pick(body, names),
+        headers: Object.fromEntries(sent.map((name) => [name, headers[name]!])),
+      };
+    },
     reconcile(endpoint, path, facts) {
       const known = byEndpoint.get(endpoint);
       const params = known && matchTemplate(known.rule.path, path.slice(1).split("/"));
@@ -135,12 +148,14 @@ function compileRules(connector: Connector, options: CompileOptions): Compiled {
     byShape: new Map(),
     byEndpoint: new Map(),
     outcomes: new Map(),
+    facts: new Map(),
   };
   const add = (rule: CompiledRule, lookUp: CompiledLookUp | null) => {
     if (compiled.byEndpoint.has(rule.endpoint)) throw new Error(`${connector.id}: \`${rule.endpoint}\` is there twice`);
     compiled.rules.push(rule);
     compiled.byEndpoint.set(rule.endpoint, { rule, lookUp });
     compiled.outcomes.set(rule, [...rule.outcomes, ...common]);
+    if (lookUp?.reconcile) compiled.facts.set(rule.endpoint, factsOf(rule, lookUp.reconcile));
     const shape = `${rule.method} ${rule.template.length}`;
     compiled.byShape.set(shape, [...(compiled.byShape.get(shape) ?? []), rule].sort(literalsFirst));
   };
@@ -164,6 +179,12 @@ function headerNames(connector: Connector): string[] {
 function keyPatterns(connector: Connector): { sdk: RegExp[]; maybe: RegExp[] } {
   const read = (list: string[]) => list.map((each) => new RegExp(`^(?:${each})$`));
   return { sdk: read(connector.generatedKeys.sdk), maybe: read(connector.generatedKeys.maybe) };
+}
+
+function pick(map: JsonObject, names: ReadonlySet<string>): JsonObject {
+  const picked: JsonObject = {};
+  for (const name of names) if (Object.hasOwn(map, name)) picked[name] = map[name]!;
+  return picked;
 }
 
 function own(map: JsonObject, name: string): string | null {

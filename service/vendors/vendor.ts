@@ -193,6 +193,8 @@ export interface Vendor {
   /** A refusal in the vendor's own error shape, so that its SDK throws its typed error. */
   errorBody(refusal: Refusal): { contentType: string; body: string };
 
+  /** Of a request, what {@link reconcile} would need later; `null` when this operation cannot be looked up. */
+  lookupFacts(operation: Operation, request: VendorRequest): Pick<LookupFacts, "body" | "headers"> | null;
   /** Look-up of an UNKNOWN call; `null` when this vendor has no way to look. */
   reconcile(endpoint: string, path: string, facts: LookupFacts): LookupPlan | null;
   /** Read of the true price of a settled call whose price was pending; `null` when there is none. */

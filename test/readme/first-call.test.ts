@@ -69,6 +69,18 @@ async function freePort(): Promise<number> {
   return port;
 }
 
+/** The JSON objects of a terminal's text: answers of curl without a newline between them, and lines of the log. */
+function objectsOf(text: string): Record<string, unknown>[] {
+  const objects: Record<string, unknown>[] = [];
+  let depth = 0;
+  let start = 0;
+  for (const { 0: token, index } of text.matchAll(/"(?:[^"\\\n]|\\.)*"|[{}]/g)) {
+    if (token === "{" && depth++ === 0) start = index;
+    else if (token === "}" && --depth === 0) objects.push(JSON.parse(text.slice(start, index + 1)));
+  }
+  return objects;
+}
+
 afterAll(() => rmSync(directory, { recursive: true, force: true }));
 
 describe.skipIf(missing !== null)(nameOf("the README's first call, pasted into a shell", missing), () => {
@@ -95,14 +107,8 @@ describe.skipIf(missing !== null)(nameOf("the README's first call, pasted into a
     await simulation?.stop();
   });
 
-  const lines = () =>
-    output.split("\n").flatMap((line) => {
-      const start = line.indexOf("{");
-      return start < 0 ? [] : [JSON.parse(line.slice(start)) as Record<string, unknown>];
-    });
-
   it("answers the payment intent that Stripe made, and Stripe has exactly that one", async () => {
-    const intent = lines().find(({ object }) => object === "payment_intent");
+    const intent = objectsOf(output).find(({ object }) => object === "payment_intent");
     expect(intent).toMatchObject({ amount: 4000, currency: "usd" });
     const response = await fetch(`${simulation.url}/v1/payment_intents`, { headers: { authorization: "Bearer sk_x" } });
     const { data } = (await response.json()) as { data: { id: string }[] };
@@ -110,7 +116,7 @@ describe.skipIf(missing !== null)(nameOf("the README's first call, pasted into a
   });
 
   it("shows the call in the audit, settled at its amount", () => {
-    const { calls } = lines().find((line) => "calls" in line) as { calls: Record<string, unknown>[] };
+    const { calls } = objectsOf(output).find((line) => "calls" in line) as { calls: Record<string, unknown>[] };
     expect(calls).toHaveLength(1);
     expect(calls[0]).toMatchObject({
       state: "settled",
@@ -126,7 +132,13 @@ describe.skipIf(missing !== null)(nameOf("the README's first call, pasted into a
     expect(again.output).toContain('"spent_usd":"40.00"');
     expect(codeSpans(readme)).toContain("kill %1");
     await shell.paste("kill %1");
-    expect(await shell.paste("wait %1")).toMatchObject({ code: 0 });
+    const [, url] = await shell.see(listening);
+    const up = (): Promise<boolean> =>
+      fetch(`${url}/health`).then(
+        () => true,
+        () => false,
+      );
+    await expect.poll(up, { timeout: 20_000 }).toBe(false);
   }, 60_000);
 });
 

@@ -22,14 +22,15 @@ export function blocksOf(markdown: string): Block[] {
   let end = 0;
   return [...markdown.matchAll(fence)].map((match) => {
     const above = markdown.slice(end, match.index);
-    // Only the paragraph right above the fence can name its file.
+    // Only the paragraph right above the fence can name its file; guides and addresses are no block's file.
     const paragraph = above.trimEnd().split("\n\n").at(-1)!;
+    const links = [...paragraph.matchAll(link)].map(([, target]) => target!);
     end = match.index + match[0].length;
     return {
       language: match[1]!,
       text: match[2]!,
       line: markdown.slice(0, match.index).split("\n").length,
-      linked: [...paragraph.matchAll(link)].at(-1)?.[1] ?? null,
+      linked: links.filter((target) => !/^https:|\.md$/.test(target)).at(-1) ?? null,
     };
   });
 }

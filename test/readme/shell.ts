@@ -1,7 +1,9 @@
 /** A bash that blocks are pasted into, as a reader would do. */
-import { spawn, spawnSync } from "node:child_process";
+import { execFileSync, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { delimiter } from "node:path";
+import { createWriteStream, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { delimiter, join } from "node:path";
 import { root } from "./markdown.ts";
 
 /** `null` when bash, curl and openssl are here, else what is not. */
@@ -28,12 +30,17 @@ const PATIENCE_MS = 60_000;
 /** @param terminal each background job is a process group of its own, as in a terminal; else all share the shell's. */
 export function openShell(env: Record<string, string>, terminal: boolean): Shell {
   const { HOME = "" } = process.env;
-  const child = spawn("bash", ["--noprofile", "--norc"], {
+  // Not by stdin: a background job shares that, and Node makes it non-blocking for all who share it.
+  const directory = mkdtempSync(join(tmpdir(), "keybrake-shell-"));
+  const typed = join(directory, "typed");
+  execFileSync("mkfifo", [typed]);
+  const child = spawn("bash", [typed], {
     cwd: root,
     env: { PATH: strangersPath, HOME, ...env },
-    stdio: ["pipe", "pipe", "pipe"],
+    stdio: ["ignore", "pipe", "pipe"],
     detached: true,
   });
+  const keyboard = createWriteStream(typed);
   let output = "";
   const waiting = new Set<() => void>();
   for (const stream of [child.stdout, child.stderr]) {
@@ -58,22 +65,24 @@ export function openShell(env: Record<string, string>, terminal: boolean): Shell
       waiting.add(look);
       look();
     });
-  if (terminal) child.stdin.write("set -m\n");
+  if (terminal) keyboard.write("set -m\n");
   let pasted = 0;
   return {
     see,
     paste: async (text) => {
       const mark = `pasted-${pasted++}-ended`;
       const from = output.length;
-      child.stdin.write(`${text}\necho ${mark} $?\n`);
+      keyboard.write(`${text}\necho ${mark} $?\n`);
       const [, code] = await see(new RegExp(`^${mark} (\\d+)$`, "m"));
       return { code: Number(code), output: output.slice(from) };
     },
     close: async () => {
       const gone = once(child, "exit");
-      if (terminal) child.stdin.end("kill -9 $(jobs -p | sed 's/^/-/') 2>/dev/null; exit 0\n");
+      if (terminal) keyboard.end("kill -9 $(jobs -p | sed 's/^/-/') 2>/dev/null; exit 0\n");
       else process.kill(-child.pid!, "SIGKILL");
       await gone;
+      keyboard.destroy();
+      rmSync(directory, { recursive: true, force: true });
     },
   };
 }

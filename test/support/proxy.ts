@@ -13,6 +13,8 @@ export interface ProxyOptions {
   env?: Record<string, string>;
   /** What node runs at each start, instead of the service's entry: a file and its arguments. */
   entry?: () => readonly string[];
+  /** Default: a random one. */
+  adminKey?: string;
 }
 
 export interface JsonAnswer {
@@ -59,7 +61,7 @@ const main = fileURLToPath(new URL("../../service/main.ts", import.meta.url));
 export async function startProxy(options: ProxyOptions): Promise<RunningProxy> {
   const directory = mkdtempSync(join(tmpdir(), "keybrake-test-"));
   const storeFile = join(directory, "keybrake.db");
-  const adminKey = randomBytes(24).toString("hex");
+  const adminKey = options.adminKey ?? randomBytes(24).toString("hex");
   const env = { ...environment(options, storeFile, adminKey), ...options.env };
   const start = (): Promise<ServerProcess> =>
     startServerProcess({

@@ -56,6 +56,11 @@ export class Upstream {
     this.#queue.push(...behaviours);
   }
 
+  /** Drops the queued behaviours that no request has used. */
+  forget(): void {
+    this.#queue.length = 0;
+  }
+
   /** Resolves when `count` requests have come in whole. */
   async whenReceived(count: number): Promise<void> {
     while (this.received.length < count) await new Promise<void>((resolve) => this.#waiting.push(resolve));
