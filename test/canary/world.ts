@@ -59,14 +59,12 @@ export class CanaryWorld {
 
   /** One request on a connection of its own; every byte of the answer is kept, and its body once more without framing. */
   async ask(what: string, bytes: string): Promise<Asked> {
-    if (process.env.DBG) console.error("ASK", what);
     const client = await RawSocket.open(this.proxy.port);
     const raw: Buffer[] = [];
     client.socket.on("data", (chunk: Buffer) => raw.push(chunk));
     client.send(bytes);
     const answer = await client.answer();
     await client.untilClosed();
-    if (process.env.DBG) console.error("GOT", answer?.status, answer?.headers.get("x-keybrake-code"), answer?.body.subarray(0,150).toString());
     const body = answer?.body ?? Buffer.alloc(0);
     const kept = { what, bytes: Buffer.concat([...raw, newLine, body]) };
     this.answers.push(kept);

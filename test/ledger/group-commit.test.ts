@@ -256,6 +256,19 @@ describe("answers of the store", () => {
     expect(await b.state()).toMatchObject({ reservedMicros: 2 * USD, counts: { calls: 2 } });
   });
 
+  test("it counts once even though the other proxy has moved the very call of the commit", async () => {
+    const b = await bench({ instances: 2 });
+    let doubts = 1;
+    const slow = withCommit(b.store, async (keyId, commit) => {
+      const result = await b.store.commit(keyId, commit);
+      if (doubts-- <= 0) return result;
+      for (const { id } of commit.writes) await b.ledgers[1]!.lose((await b.store.findCall(id.slice(2)))!, "lost");
+      return { kind: "doubt" };
+    });
+    await forward(ledgerOn(slow, b.clock, 7), b.keyId, ask());
+    expect(await b.state()).toMatchObject({ reservedMicros: USD, counts: { calls: 1, unknown: 1 } });
+  });
+
   test("a commit whose answer was lost is made again when another proxy's took its place", async () => {
     const b = await bench({ instances: 2 });
     let doubts = 1;
