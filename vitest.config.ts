@@ -6,6 +6,6 @@ export default defineConfig({
     testTimeout: 30_000,
     hookTimeout: 60_000,
     pool: "forks",
-    reporters: [process.env["CI"] ? "verbose" : "default", "./test/support/closing-line.ts"],
+    reporters: [process.env.CI ? "verbose" : "default", "./test/support/closing-line.ts"],
   },
 });

@@ -151,8 +151,8 @@ export const stripe: ConnectorInput = {
       // stripe-go, NewIdempotencyKey: nanoseconds and six characters.
       "[0-9]{19}_[A-Za-z0-9_-]{6}",
     ],
-    // stripe-python, -ruby, -php and -java make a bare uuid4: so may the client.
-    maybe: ["[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-4[0-9a-fA-F]{3}-[89abAB][0-9a-fA-F]{3}-[0-9a-fA-F]{12}"],
+    // stripe-ruby, -php and -java make a bare uuid4, stripe-python 16 random bytes in that form: so may the client.
+    maybe: ["[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}"],
   },
   headers: [{ name: "stripe-version", pattern: "[A-Za-z0-9._; =-]{1,100}" }],
   scopedHeaders: ["stripe-account", "stripe-context"],

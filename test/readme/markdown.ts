@@ -48,13 +48,20 @@ export function tableBelow(markdown: string, heading: string, first = ""): strin
   const lines = below.split("\n");
   const rows = lines.slice(lines.findIndex((line) => line.startsWith(`| ${first}`)));
   const end = rows.findIndex((line) => !line.startsWith("|"));
-  return rows.slice(2, end).map((line) =>
-    line
-      .slice(1, -1)
-      .split("|")
-      .map((cell) => cell.trim()),
-  );
+  return cellsOf(rows.slice(2, end).join("\n"));
 }
+
+/** Cells of a table's lines, however they are padded. */
+export const cellsOf = (lines: string): string[][] =>
+  lines
+    .trim()
+    .split("\n")
+    .map((line) =>
+      line
+        .slice(1, -1)
+        .split("|")
+        .map((cell) => cell.trim().replace(/^-+$/, "-")),
+    );
 
 const marked = (name: string): RegExp => new RegExp(`(<!-- ${name} -->\n)([\\s\\S]*?)(<!-- /${name} -->)`);
 
