@@ -484,7 +484,8 @@ describe("keys and errors", () => {
     ["stripe-node-retry-0e4a6e0e-0000-4000-8000-000000000000", "sdk"],
     ["1732258133123456789_Ab3_x-", "sdk"],
     ["0e4a6e0e-1234-4abc-8def-0123456789ab", "maybe"],
-    ["0e4a6e0e-1234-1abc-8def-0123456789ab", "client"],
+    ["0e4a6e0e-1234-1abc-cdef-0123456789ab", "maybe"],
+    ["0e4a6e0e-1234-1abc-cdef-0123456789ag", "client"],
     ["order-17", "client"],
     ["x-stripe-node-retry-0e4a6e0e-0000-4000-8000-000000000000", "client"],
   ] as const)("the idempotency key %s is made by: %s", (key, maker) => {
