@@ -24,7 +24,7 @@ export type CallColumns = [
 export type EncodedWrite =
   | readonly ["delete", id: DocId]
   | readonly ["call", Op, id: string, json: string, ...CallColumns]
-  | readonly ["receipt", Op, id: string, json: string, expiresAt: number]
+  | readonly ["receipt", Op, callId: string, sealed: string, expiresAt: number]
   | readonly ["doc", Op, id: string, json: string];
 
 export interface EncodedCommit {
@@ -68,9 +68,12 @@ export function encodeCommit(keyId: string, commit: Commit, now: number): Encode
 }
 
 function encodeDoc(op: Op, id: DocId, doc: Doc): EncodedWrite {
+  if (id.startsWith("r:")) {
+    const { sealed, expiresAt } = doc as Receipt;
+    return ["receipt", op, id.slice(2), sealed, expiresAt];
+  }
   const json = JSON.stringify(doc);
   if (id.startsWith("c:")) return ["call", op, id.slice(2), json, ...callColumns(doc as Call)];
-  if (id.startsWith("r:")) return ["receipt", op, id.slice(2), json, (doc as Receipt).expiresAt];
   return ["doc", op, id, json];
 }
 

@@ -1,6 +1,6 @@
 /** Reads of the database in steps, each bounded, so that none keeps a commit or the event loop waiting for long. */
 import type { DatabaseSync, SQLInputValue, StatementSync } from "node:sqlite";
-import type { DocId } from "../ledger/types.ts";
+import type { DocId, Receipt } from "../ledger/types.ts";
 import type { CallFilter, KeyFilter } from "./store.ts";
 
 /** A row's number and its document. */
@@ -91,8 +91,8 @@ export class SqliteReader {
   }
 
   sweep(now: number, limit: number): number {
-    const over = "SELECT rowid FROM receipts WHERE expires_at <= ? ORDER BY expires_at LIMIT ?";
-    return Number(this.#sql(`DELETE FROM receipts WHERE rowid IN (${over})`).run(now, limit).changes);
+    const over = "SELECT seq FROM receipts WHERE expires_at <= ? ORDER BY expires_at LIMIT ?";
+    return Number(this.#sql(`DELETE FROM receipts WHERE seq IN (${over})`).run(now, limit).changes);
   }
 
   settingOnce(name: string, value: string): string {
@@ -106,13 +106,18 @@ export class SqliteReader {
   }
 
   #doc(id: DocId): string | null {
-    const [table, own] = id.startsWith("c:")
-      ? ["calls", id.slice(2)]
-      : id.startsWith("r:")
-        ? ["receipts", id.slice(2)]
-        : ["docs", id];
+    if (id.startsWith("r:")) return this.#receipt(id.slice(2));
+    const [table, own] = id.startsWith("c:") ? ["calls", id.slice(2)] : ["docs", id];
     const row = this.#sql(`SELECT doc FROM ${table} WHERE id = ?`).get(own);
     return row ? String(row.doc) : null;
+  }
+
+  #receipt(callId: string): string | null {
+    const sql = "SELECT sealed, expires_at FROM receipts WHERE seq = (SELECT seq FROM calls WHERE id = ?)";
+    const row = this.#sql(sql).get(callId);
+    if (!row) return null;
+    const receipt: Receipt = { sealed: String(row.sealed), expiresAt: Number(row.expires_at) };
+    return JSON.stringify(receipt);
   }
 
   /** The texts are made of the constants above: their number is bounded by the combinations of filters. */

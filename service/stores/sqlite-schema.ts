@@ -55,7 +55,8 @@ export const migrations: readonly string[] = [
   /* Aliases, vendor objects and markers, by their whole id. */
   CREATE TABLE docs (id TEXT PRIMARY KEY, doc TEXT NOT NULL) STRICT, WITHOUT ROWID;
 
-  CREATE TABLE receipts (id TEXT PRIMARY KEY, expires_at INTEGER NOT NULL, doc TEXT NOT NULL) STRICT;
+  /* Under the number of its call: so they are appended, where an index of random ids is written all over. */
+  CREATE TABLE receipts (seq INTEGER PRIMARY KEY, expires_at INTEGER NOT NULL, sealed TEXT NOT NULL) STRICT;
   CREATE INDEX receipts_expiry ON receipts (expires_at);
 
   CREATE TABLE pages (

@@ -88,10 +88,11 @@ export class SqliteWriter {
       case "call":
         return this.#writeCall(write);
       case "receipt": {
-        const [, op, id, json, expiresAt] = write;
-        if (op === "put") this.#sql.putReceipt.run(id, expiresAt, json);
-        else if (this.#sql.makeReceipt.run(id, expiresAt, json).changes === 0) return `r:${id}`;
-        return null;
+        const [, op, callId, sealed, expiresAt] = write;
+        const insert = op === "put" ? this.#sql.putReceipt : this.#sql.makeReceipt;
+        if (insert.run(expiresAt, sealed, callId).changes === 1) return null;
+        if (!this.#sql.hasCall.get(callId)) throw new Error(`receipt r:${callId} is of no call`);
+        return `r:${callId}`;
       }
       case "doc": {
         const [, op, id, json] = write;
@@ -127,9 +128,10 @@ export class SqliteWriter {
   }
 
   #delete(id: DocId): void {
+    const receiptToo = id.startsWith("c:") || id.startsWith("r:");
+    if (receiptToo) this.#sql.deleteReceipt.run(id.slice(2));
     if (id.startsWith("c:")) this.#sql.deleteCall.run(id.slice(2));
-    else if (id.startsWith("r:")) this.#sql.deleteReceipt.run(id.slice(2));
-    else this.#sql.deleteDoc.run(id);
+    else if (!receiptToo) this.#sql.deleteDoc.run(id);
   }
 
   #nextRow(): number {
@@ -157,6 +159,8 @@ function text(error: unknown): string {
 function prepare(db: DatabaseSync) {
   const call = `INSERT INTO calls (seq, id, key_id, owner, label, execution, vendor, task, state, open, created_at, doc)
     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO`;
+  const receipt = `INSERT INTO receipts (seq, expires_at, sealed) SELECT seq, ?, ? FROM calls WHERE id = ?
+    ON CONFLICT (seq) DO`;
   return {
     meta: db.prepare("UPDATE meta SET time = ?, row = ?"),
     makeKey:
@@ -175,11 +179,11 @@ function prepare(db: DatabaseSync) {
       open = excluded.open, created_at = excluded.created_at, doc = excluded.doc`),
     makeDoc: db.prepare("INSERT INTO docs (id, doc) VALUES (?, ?) ON CONFLICT (id) DO NOTHING"),
     putDoc: db.prepare("INSERT INTO docs (id, doc) VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET doc = excluded.doc"),
-    makeReceipt: db.prepare("INSERT INTO receipts (id, expires_at, doc) VALUES (?, ?, ?) ON CONFLICT (id) DO NOTHING"),
-    putReceipt: db.prepare(`INSERT INTO receipts (id, expires_at, doc) VALUES (?, ?, ?)
-      ON CONFLICT (id) DO UPDATE SET expires_at = excluded.expires_at, doc = excluded.doc`),
+    makeReceipt: db.prepare(`${receipt} NOTHING`),
+    putReceipt: db.prepare(`${receipt} UPDATE SET expires_at = excluded.expires_at, sealed = excluded.sealed`),
+    hasCall: db.prepare("SELECT 1 FROM calls WHERE id = ?"),
     deleteCall: db.prepare("DELETE FROM calls WHERE id = ?"),
-    deleteReceipt: db.prepare("DELETE FROM receipts WHERE id = ?"),
+    deleteReceipt: db.prepare("DELETE FROM receipts WHERE seq = (SELECT seq FROM calls WHERE id = ?)"),
     deleteDoc: db.prepare("DELETE FROM docs WHERE id = ?"),
   };
 }
