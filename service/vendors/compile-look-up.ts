@@ -11,6 +11,7 @@ export type CompiledReconcile =
       target: string;
       items: Expression;
       match: Expression;
+      failed: Expression | null;
       perhaps: Expression | null;
       paging: CompiledPaging;
       maxPages: number;
@@ -52,6 +53,7 @@ function compileReconcile(plan: Reconcile, compile: Compile, at: (name: string) 
     target: plan.target,
     items: compile("page", plan.items, "list", at("reconcile.items")),
     match: compile("item", plan.match, "bool", at("reconcile.match")),
+    failed: plan.failed === undefined ? null : compile("item", plan.failed, "bool", at("reconcile.failed")),
     perhaps: plan.perhaps === undefined ? null : compile("item", plan.perhaps, "bool", at("reconcile.perhaps")),
     paging:
       "target" in paging

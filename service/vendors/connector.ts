@@ -70,10 +70,13 @@ const reconcile = z.discriminatedUnion("kind", [
   z.strictObject({
     kind: z.literal("list"),
     target: text(500).describe(
-      "Path and query; `{from}` and `{to}` are seconds, `{call}` our call id, other names a path parameter or a field of the body",
+      "Path and query; `{from}` and `{to}` are seconds, `{call}` our idempotency key (call id and generation), other names a path parameter or a field of the body",
     ),
     items: cel,
     match: cel.describe("True for the item that the call made"),
+    failed: cel
+      .optional()
+      .describe("True for an item that shows that the call did not take effect (a declined charge)"),
     perhaps: cel.optional().describe("True for an item that may be the call's: then absence is not proved"),
     paging,
     maxPages: z.int().min(1).max(200).default(50),

@@ -27,7 +27,7 @@ export function lookUpPlan(
   const target = fillTarget(plan.target, (name) => {
     if (name === "from") return String(first);
     if (name === "to") return String(last);
-    if (name === "call") return facts.callId;
+    if (name === "call") return facts.vendorKey;
     if (Object.hasOwn(params, name)) return params[name]!;
     return textField(facts.body, name);
   });
@@ -107,6 +107,7 @@ function readList(
         const seen = look(plan, item, context);
         if (seen === "perhaps") doubtful = true;
         if (seen !== "match") continue;
+        if (plan.failed?.run({ ...context, item }) === true) return { kind: "found", verdict: { kind: "release" } };
         const verdict = settled(rule, quote, context, item, 200);
         if (verdict.kind === "settle" && verdict.objectId !== null && facts.taken(verdict.objectId)) continue;
         return { kind: "found", verdict };

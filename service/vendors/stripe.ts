@@ -36,11 +36,12 @@ const chargeCost = {
 const tag = { field: "metadata.keybrake_call", value: "call.key" };
 
 /** Creates carry our tag in their metadata; a complete list of the time without it proves absence. */
-const findByTag = (path: string) => ({
+const findByTag = (path: string, failed?: string) => ({
   kind: "list" as const,
   target: `${path}?created[gte]={from}&created[lte]={to}&limit=100`,
   items: "response.data",
   match: "has(item.metadata) && has(item.metadata.keybrake_call) && item.metadata.keybrake_call == call.key",
+  ...(failed === undefined ? {} : { failed }),
   paging: {
     more: "response.has_more",
     parameter: "starting_after",
@@ -300,7 +301,7 @@ export const stripe: ConnectorInput = {
       },
       cost: chargeCost,
       pins: [tag],
-      reconcile: findByTag("/v1/charges"),
+      reconcile: findByTag("/v1/charges", 'item.status == "failed"'),
     },
     {
       endpoint: `POST ${charge}/capture`,

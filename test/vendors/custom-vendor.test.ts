@@ -21,7 +21,7 @@ test("a postcard without a size is priced as the smallest and sent with that siz
   const quote = lob.quote(operation, request, undefined, null);
   expect(quote.micros).toBe(1_100_000);
   const message = lob.encode(operation, request, quote, tags);
-  expect(JSON.parse(message.body!.toString())).toEqual({ ...mail, size: "4x6", metadata: { keybrake_call: "call1" } });
+  expect(JSON.parse(message.body!.toString())).toEqual({ ...mail, size: "4x6", metadata: { keybrake_call: "call1-2" } });
   expect(message.headers["idempotency-key"]).toBe("call1-1");
 });
 
@@ -57,11 +57,11 @@ test("a 200 settles at the price of the size that was printed, a 422 releases, a
   expect(judge(500, {})).toEqual({ kind: "unknown" });
 });
 
-test("after a timeout the postcard is found by our call id, and an empty list proves that there is none", () => {
-  const facts = factsOf({ callId: "call1", body: mail, quoteMicros: 1_100_000 });
+test("after a timeout the postcard is found by our key, and an empty list proves that there is none", () => {
+  const facts = factsOf({ callId: "call1", vendorKey: "call1-2", body: mail, quoteMicros: 1_100_000 });
   const plan = () => lob.reconcile("POST /v1/postcards", "/v1/postcards", facts)!;
-  expect(plan().target).toBe("/v1/postcards?metadata[keybrake_call]=call1&limit=100");
-  const item = { id: "psc_7", size: "4x6", metadata: { keybrake_call: "call1" } };
+  expect(plan().target).toBe("/v1/postcards?metadata[keybrake_call]=call1-2&limit=100");
+  const item = { id: "psc_7", size: "4x6", metadata: { keybrake_call: "call1-2" } };
   expect(lookUp(plan(), [{ data: [item], next_url: null }])).toMatchObject({
     kind: "found",
     verdict: { objectId: "psc_7", micros: 1_100_000 },

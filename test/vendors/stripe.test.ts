@@ -379,6 +379,16 @@ describe("the truth later", () => {
     });
   });
 
+  test("a charge that is found and was declined is released, one that was paid settles", () => {
+    const found = (status: string) => {
+      const charge = { id: "ch_1", amount: 4000, currency: "usd", captured: true, amount_captured: 4000, status };
+      const plan = stripe.reconcile("POST /v1/charges", "/v1/charges", factsOf({ callId: "c1", vendorKey: "c1-2" }))!;
+      return lookUp(plan, [list([{ ...charge, metadata: { keybrake_call: "c1-2" } }])]);
+    };
+    expect(found("failed")).toEqual({ kind: "found", verdict: { kind: "release" } });
+    expect(found("succeeded")).toMatchObject({ kind: "found", verdict: { kind: "settle", micros: 40_000_000 } });
+  });
+
   test("only a complete list without it proves absence", () => {
     expect(lookUp(plan(), [list([{ ...intent, metadata: { keybrake_call: "c1-1" } }])])).toEqual({ kind: "absent" });
     expect(lookUp(plan(), [list([intent], true), list([])])).toEqual({ kind: "absent" });
