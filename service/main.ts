@@ -36,7 +36,6 @@ async function start(env: Environment): Promise<void> {
     minLength: LOG_BUFFER_BYTES,
     maxLength: LOG_QUEUE_BYTES,
   });
-  setInterval(() => lines.flush(), LOG_FLUSH_MS).unref();
   const log = createLogger(lines);
   for (const warning of config.warnings) log.warn(warning);
   const leave = (code: number): void => {
@@ -69,6 +68,8 @@ async function start(env: Environment): Promise<void> {
   process.stdout.write(
     `${JSON.stringify({ severity: "INFO", time: new Date(systemClock.now()).toISOString(), message: "listening", url: proxy.url })}\n`,
   );
+  // Only now: who started this process reads the listening line first, whatever there was to log before it.
+  setInterval(() => lines.flush(), LOG_FLUSH_MS).unref();
 }
 
 if (import.meta.main) await serve(process.env);

@@ -32,7 +32,9 @@ export function readVendors(text: string | null, env: Environment, problems: str
   }
   const parsed = vendorsSchema.safeParse(json);
   if (!parsed.success) {
-    const { path } = parsed.error.issues[0]!;
+    const { issues } = parsed.error;
+    const issue = issues.find(({ code }) => code === "unrecognized_keys") ?? issues[0]!;
+    const path = issue.code === "unrecognized_keys" ? [...issue.path, issue.keys[0]!] : issue.path;
     problems.push(
       `KEYBRAKE_VENDORS${path.length > 0 ? ` is wrong at ${path.join(".")}` : " is wrong"}: it maps each vendor's id to its "secret" and, if need be, "upstream"; a valid value is ${vendorsExample}.`,
     );

@@ -21,7 +21,7 @@ export interface BillJson {
 }
 
 /** All that went wrong, one sentence each; none: the run is right to the cent. */
-export function faults(options: DemoOptions, { job, ledger, comparison }: DemoResult): string[] {
+function faults(options: DemoOptions, { job, ledger, comparison }: DemoResult): string[] {
   const found = [...comparison.differences];
   if (job.succeeded !== options.tasks)
     found.push(`${options.tasks - job.succeeded} tasks did not end with 0: ${job.failed.slice(0, 10)}`);

@@ -169,7 +169,7 @@ function taskCommand({ task: program, misfortune: preload }: Image): Job["comman
 }
 
 /** Every tenth task dies once, and of those every fourth dies twice; the ways take turns. */
-export function misfortuneOf(task: number, attempt: number): "exit" | "kill" | "kill-in-flight" | null {
+function misfortuneOf(task: number, attempt: number): "exit" | "kill" | "kill-in-flight" | null {
   const dies = (attempt === 0 && task % 10 === 3) || (attempt === 1 && task % 40 === 3);
   return dies ? (["exit", "kill", "kill-in-flight"] as const)[(Math.floor(task / 10) + attempt) % 3]! : null;
 }

@@ -4,7 +4,7 @@ import type { Call } from "../ledger/types.ts";
 import type { CallFilter, Page, Store } from "../stores/store.ts";
 
 /** Rows of one JSON page. A page of a stream is smaller: it is one turn of the event loop, and calls wait for it. */
-export const MAX_PAGE = 1000;
+const MAX_PAGE = 1000;
 export const DEFAULT_PAGE = 100;
 export const STREAM_PAGE = 100;
 
@@ -34,7 +34,7 @@ const timeSentence =
   "must be an ISO 8601 time with its zone, a date, or milliseconds: 2026-11-22T10:00:00Z, 2026-11-22 or 1763805600000";
 
 /** @returns ms, or `null` when the text is not a time. A date is its first moment in UTC. */
-export function parseTime(text: string): number | null {
+function parseTime(text: string): number | null {
   if (/^\d{10,15}$/.test(text)) return Number(text);
   if (!/^\d{4}-\d{2}-\d{2}(?:T\d{2}:\d{2}(?::\d{2}(?:\.\d{1,9})?)?(?:Z|[+-]\d{2}:\d{2}))?$/.test(text)) return null;
   const ms = Date.parse(text);
@@ -72,7 +72,7 @@ const filterSchema = z.strictObject(filterFields);
 export type AuditFilter = z.output<typeof filterSchema>;
 
 /** @param owner Whose calls; `null`: everybody's. */
-export function storeFilter(filter: AuditFilter, owner: string | null): CallFilter {
+function storeFilter(filter: AuditFilter, owner: string | null): CallFilter {
   const label = filter.label ?? filter.execution;
   return {
     ...(label !== undefined && { label }),

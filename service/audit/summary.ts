@@ -6,7 +6,7 @@ export const groupings = ["task", "vendor", "endpoint", "execution"] as const;
 export type Grouping = (typeof groupings)[number];
 
 /** Groups kept in memory for one answer: twice the tasks that a Cloud Run execution may have. */
-export const MAX_GROUPS = 20_000;
+const MAX_GROUPS = 20_000;
 
 export interface Group {
   key: string | null;
@@ -22,8 +22,9 @@ export interface Group {
 
 const keyOf: Record<Grouping, (call: Call) => string | null> = {
   task: (call) => (call.task === null ? null : String(call.task)),
-  vendor: (call) => call.vendor,
-  endpoint: (call) => `${call.vendor}:${call.endpoint}`,
+  // A call may be refused before its vendor or endpoint is known.
+  vendor: (call) => call.vendor || null,
+  endpoint: (call) => (call.endpoint === "" ? null : `${call.vendor}:${call.endpoint}`),
   execution: (call) => call.execution,
 };
 

@@ -13,7 +13,7 @@ import type { Authenticate, Principal } from "./principal.ts";
 /** Name of the store's setting that keeps the hash of a key we made. */
 const SETTING = "admin_key_hash";
 
-export const admin: Principal = { owner: "admin", by: "admin key", may: "everything", sees: null };
+const admin: Principal = { owner: "admin", by: "admin key", may: "everything", sees: null };
 
 const digest = (salt: Buffer, key: string): Buffer => createHmac("sha256", salt).update(key).digest();
 

@@ -47,5 +47,5 @@ export function answerRefusal(response: ServerResponse, refusal: Refusal): void 
   // The rest of a body that was too large is not read.
   if (refusal.status === 413) response.setHeader("connection", "close");
   response.writeHead(refusal.status, { "content-type": "application/json" });
-  response.end(`${JSON.stringify({ ...refusal.details, code: refusal.code, message: refusal.message })}\n`);
+  response.end(`${JSON.stringify({ code: refusal.code, message: refusal.message, ...refusal.details })}\n`);
 }

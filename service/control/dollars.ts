@@ -3,7 +3,7 @@ import { z } from "zod";
 import { formatUsd, MAX_USD, MICROS_PER_USD, parseUsd } from "../money.ts";
 
 /** As {@link parseUsd}, down to a micro-dollar: for prices, which may be parts of a cent (one text costs $0.0083). */
-export function parsePrice(value: unknown): number | null {
+function parsePrice(value: unknown): number | null {
   if (typeof value !== "string" && typeof value !== "number") return null;
   const match = /^(\d{1,9})(?:\.(\d{1,6}))?$/.exec(String(value));
   if (!match) return null;

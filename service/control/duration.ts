@@ -3,7 +3,7 @@
 const unitsMs = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
 
 /** Longest lifetime of a vault key, ms: 30 days. */
-export const MAX_LIFETIME_MS = 30 * unitsMs.d;
+const MAX_LIFETIME_MS = 30 * unitsMs.d;
 
 export const DAY_MS = unitsMs.d;
 

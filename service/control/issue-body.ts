@@ -7,7 +7,9 @@ import { parseLifetime } from "./duration.ts";
 /** Calls of one key at one time when `limits.concurrency` is not given. */
 export const DEFAULT_CONCURRENCY = 256;
 
-const vendorId = z.string().min(1).max(64);
+const vendorSentence = "must be a vendor's id, such as stripe";
+const vendorId = z.string().min(1, vendorSentence).max(64, vendorSentence);
+const endpointSentence = "must be 1 to 300 characters, such as `POST /v1/payment_intents`";
 const whole = (most: number) => {
   const error = `must be a whole number from 1 to ${most}`;
   return z.int({ error }).min(1, error).max(most, error);
@@ -27,13 +29,13 @@ export const limitsBody = z.strictObject({
 
 export const issueBody = z.strictObject({
   vendor: vendorId.optional(),
-  vendors: z.array(vendorId).min(1).max(20).optional(),
+  vendors: z.array(vendorId).min(1, "must list at least one vendor").max(20, "must list at most 20 vendors").optional(),
   usd_cap: capUsd.optional(),
   daily_usd_cap: capUsd.optional(),
   allowed_endpoints: z
-    .array(z.string().min(1).max(300))
+    .array(z.string().min(1, endpointSentence).max(300, endpointSentence))
     .min(1, "must list at least one endpoint, or `*` for all that is priced or free")
-    .max(200),
+    .max(200, "must list at most 200 endpoints"),
   expires_in: z
     .string({ error: lifetimeSentence })
     .transform((text, context) => {
@@ -51,7 +53,7 @@ export const issueBody = z.strictObject({
   limits: limitsBody.optional(),
   accounts: z
     .array(z.string().regex(/^[A-Za-z0-9_.-]{1,128}$/, "must be an account's id"))
-    .max(50)
+    .max(50, "must list at most 50 accounts")
     .optional(),
 });
 

@@ -130,7 +130,7 @@ function checkEndpoints(entries: readonly string[], vendors: readonly BudgetVend
  * The body as asked, label aside, in one text for all ways to ask the same: aliases, dollars as number or string, units of the
  * lifetime, order and repeats in lists. What was not asked stays out, so a default that changes breaks no retry.
  */
-export function canonicalAsked(body: IssueBody, vendors: readonly Pick<BudgetVendor, "id">[]): string {
+function canonicalAsked(body: IssueBody, vendors: readonly Pick<BudgetVendor, "id">[]): string {
   const dollars = (micros: number | undefined) => (micros === undefined ? undefined : formatUsd(micros));
   const set = (list: readonly string[] | undefined) => (list === undefined ? undefined : [...new Set(list)].sort());
   const { limits } = body;

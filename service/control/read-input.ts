@@ -12,10 +12,12 @@ export const noQuery = z.strictObject({});
 export const noBody = z.strictObject({});
 
 /** Throws `request_invalid` with one sentence about the first thing that is wrong. */
-export function check<Schema extends z.ZodType>(schema: Schema, value: unknown, what: string): z.output<Schema> {
+function check<Schema extends z.ZodType>(schema: Schema, value: unknown, what: string): z.output<Schema> {
   const result = schema.safeParse(value);
   if (result.success) return result.data;
-  const issue = result.error.issues[0]!;
+  // A misspelt name comes first: what it leaves missing is only what follows from it.
+  const { issues } = result.error;
+  const issue = issues.find(({ code }) => code === "unrecognized_keys") ?? issues[0]!;
   const field = issue.path.join(".");
   if (issue.code === "unrecognized_keys") {
     const name = issue.keys[0] ?? "";
@@ -33,11 +35,18 @@ export function check<Schema extends z.ZodType>(schema: Schema, value: unknown, 
     });
   }
   const subject = field === "" ? what : `\`${field}\``;
-  const text = issue.message.replace(/^Invalid input: expected/, "must be").replace(/, received.*$/, "");
+  const text = issue.code === "invalid_type" ? mustBe(issue) : issue.message;
   const missing = issue.code === "invalid_type" && /received undefined$/.test(issue.message);
   throw new Refusal("request_invalid", missing ? `${subject} is missing; it ${text}` : `${subject} ${text}`, {
-    details: { field },
+    details: field === "" ? {} : { field },
   });
+}
+
+const kinds: Record<string, string> = { string: "a string", array: "a list", object: "a JSON object" };
+
+/** The schema's own sentence, where it has one; else the kind of value that is taken. */
+function mustBe({ expected, message }: z.core.$ZodIssueInvalidType): string {
+  return message.startsWith("Invalid input") ? `must be ${kinds[expected] ?? expected}` : message;
 }
 
 /** Names of the fields at a place of the schema: read from its JSON schema, so that wrapped schemas need no unwrapping. */

@@ -5,7 +5,7 @@ import type { Call, ChainRecord, KeyState } from "../ledger/types.ts";
 import { money, moneyOrNull } from "./dollars.ts";
 import type { callShape, keyShape, recordShape } from "./schemas.ts";
 
-export const iso = (ms: number): string => new Date(ms).toISOString();
+const iso = (ms: number): string => new Date(ms).toISOString();
 
 export function renderKey(key: KeyState, now: number): z.infer<typeof keyShape> {
   const { scope } = key;

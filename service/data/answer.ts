@@ -37,7 +37,7 @@ export function passedHeaders(headers: Record<string, string>): string[] {
 }
 
 /** What every answer about a key says: the call, what is left, and how the ledger has it. */
-export function ledgerHeaders(plane: DataPlane, exchange: Exchange): string[] {
+function ledgerHeaders(plane: DataPlane, exchange: Exchange): string[] {
   const headers: string[] = [];
   if (exchange.callId) headers.push("x-keybrake-call", exchange.callId);
   if (exchange.key) {

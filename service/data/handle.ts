@@ -3,6 +3,8 @@
  * price, and nobody is answered before the ledger holds its outcome.
  */
 import { Refusal } from "../errors.ts";
+import type { Call } from "../ledger/types.ts";
+import type { Quote } from "../vendors/vendor.ts";
 import { answer, answerStream, passedHeaders } from "./answer.ts";
 import { authenticate } from "./authenticate.ts";
 import { readBody } from "./body.ts";
@@ -70,13 +72,15 @@ async function live(plane: DataPlane, exchange: Exchange): Promise<void> {
   probe?.("quoted", exchange);
 
   if (exchange.gone) throw new ClientGone("the client left before its call was reserved");
-  const call: PricedCall = { vendor, operation, request, found, quote };
-  const reservation = await ledger.reserve(key.keyId, reserveRequest(plane, exchange, key, headers, call));
+  const asked: PricedCall = { vendor, operation, request, found, quote };
+  const reservation = await ledger.reserve(key.keyId, reserveRequest(plane, exchange, key, headers, asked));
   exchange.reserved = true;
   exchange.callId = reservation.call.id;
   probe?.("reserved", exchange);
   if (reservation.kind === "repeat") return repeat(plane, exchange, reservation.call);
 
+  const call: PricedCall = { ...asked, quote: quoteHeld(quote, reservation.call) };
+  exchange.quote = call.quote;
   const { reply, scanners, tainted } = await send(plane, exchange, call, reservation, secret);
   exchange.vendorStatus = reply.kind === "answer" ? reply.status : null;
   probe?.("answered", exchange);
@@ -93,4 +97,12 @@ async function live(plane: DataPlane, exchange: Exchange): Promise<void> {
   }
   if (reply.cut || reply.rest) return answerStream(plane, exchange, reply, scanners);
   answer(plane, exchange, { status: reply.status, headers: passedHeaders(reply.headers), body: reply.body });
+}
+
+/**
+ * What was reserved for the call: one that is sent again is priced, and written, as it was at first. By now its object may look
+ * otherwise because of the call itself, and a vendor refuses another body under the same key.
+ */
+function quoteHeld(quote: Quote, { quoteMicros, amountMinor, currency }: Call): Quote {
+  return { ...quote, micros: quoteMicros, amountMinor, currency };
 }

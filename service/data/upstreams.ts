@@ -7,7 +7,7 @@ import type { Vendor, VendorMessage } from "../vendors/vendor.ts";
 import { type Gate, type Reply, Sending } from "./forward.ts";
 import type { Limits } from "./limits.ts";
 
-export const USER_AGENT = "keybrake";
+const USER_AGENT = "keybrake";
 
 export class Upstreams {
   readonly #limits: Limits;

@@ -46,11 +46,13 @@ export const unknownKey = (salt: string, ofRequest: string): string => keyed(sal
 /**
  * - `key`: the client's own idempotency key, `dedupe`: the header `x-keybrake-dedupe`, `generated_key`: a key that the SDK made
  *   up, with no task known: each names one call.
- * - `task`: the task and the request name a row of calls, by ordinal; `alias` is a second name by a key that may be the client's own.
+ * - `task`: the task and the request name a row of calls, by ordinal.
+ * - `alias` is a second name by a key that may be the client's own: the same one with a task and without.
  * - `none`: every request is a call of its own.
  */
 export type Identity =
-  | { rule: "key" | "dedupe" | "generated_key"; callId: string }
+  | { rule: "key" | "dedupe"; callId: string }
+  | { rule: "generated_key"; callId: string; alias: string | null }
   | {
       rule: "task";
       /** Id of the n-th call of the row; n < 1024. */
@@ -67,17 +69,19 @@ export function identify(salt: string, request: ReserveRequest, ofRequest: strin
     return { rule: "key", callId: `call_${keyed(salt, "key", vendor, clientKey.value)}` };
   }
   if (dedupe !== null) return { rule: "dedupe", callId: `call_${keyed(salt, "dedupe", vendor, dedupe)}` };
+  const byKey = clientKey && keyed(salt, "key", vendor, clientKey.value);
+  const alias = clientKey?.madeBy === "maybe" ? byKey : null;
   if (task !== null && attempt !== null) {
     // One name for the row, since a row of a thousand calls is walked for each of them.
     const row = `call_${keyed(salt, "task", vendor, `${task} ${ofRequest}`).slice(0, 30)}`;
     return {
       rule: "task",
       ordinal: (n) => row + alphabet[n >>> 5] + alphabet[n & 31],
-      alias: clientKey?.madeBy === "maybe" ? keyed(salt, "key", vendor, clientKey.value) : null,
+      alias,
       attempt,
       key: clientKey ? keyed(salt, "client key", "", clientKey.value) : null,
     };
   }
-  if (clientKey) return { rule: "generated_key", callId: `call_${keyed(salt, "key", vendor, clientKey.value)}` };
+  if (byKey !== null) return { rule: "generated_key", callId: `call_${byKey}`, alias };
   return { rule: "none" };
 }

@@ -118,7 +118,7 @@ class StoreLedger implements Ledger {
       const key = await this.#known(keyId);
       const id = objectKey(key.salt, vendor, object);
       const snapshot = await this.#deps.store.read(keyId, [`o:${id}`]);
-      return snapshot !== null && docAs(snapshot.docs, "o", id) !== undefined;
+      return snapshot !== null && (docAs(snapshot.docs, "o", id)?.callId ?? null) !== null;
     });
 
   recover: Ledger["recover"] = async () => {

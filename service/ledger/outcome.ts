@@ -5,7 +5,7 @@
 import { Refusal } from "../errors.ts";
 import { overCap } from "./balance.ts";
 import type { Draft } from "./draft.ts";
-import { objectKey } from "./identity.ts";
+import { leave } from "./exposure.ts";
 import type { Outcome } from "./ledger.ts";
 import { moveTo } from "./transition.ts";
 import type { Act, Call } from "./types.ts";
@@ -96,8 +96,8 @@ function settle(draft: Draft, call: Call, outcome: Settle, author: Author): Call
       expiresAt: draft.state.expiresAt + RECEIPT_LIFE_AFTER_KEY_MS,
     });
   }
-  const owner = outcome.object === null ? null : ownerOf(draft, call, outcome.object);
-  const elsewhere = owner !== null && owner.id !== call.id;
+  const exposure = outcome.object === null ? null : leave(draft, call, outcome.object);
+  const owner = exposure && exposure.owner.id !== call.id ? exposure.owner : null;
   const settled: Call = {
     ...call,
     code: null,
@@ -108,30 +108,21 @@ function settle(draft: Draft, call: Call, outcome: Settle, author: Author): Call
     pricePending: outcome.pricePending,
   };
   // A second execution under one key (the vendor had forgotten it) costs a second time.
-  const costMicros = (again ? call.costMicros : 0) + (elsewhere ? 0 : outcome.micros);
+  const costMicros = (again ? call.costMicros : 0) + (owner ? 0 : outcome.micros);
   const heldMicros = call.reservedMicros;
   const done = settleAt(draft, settled, costMicros, author);
-  if (!elsewhere) return done;
-  const grownMicros = outcome.micros - owner.costMicros;
+  if (!owner) return done;
+  const exposedMicros = exposure?.mayShrink ? outcome.micros : Math.max(outcome.micros, owner.costMicros);
+  const grownMicros = exposedMicros - owner.costMicros;
   if (grownMicros > heldMicros) pause(draft, COST_OVER_RESERVATION);
   if (grownMicros !== 0) {
-    moveTo(draft, { ...owner, costMicros: outcome.micros }, "settled", {
+    moveTo(draft, { ...owner, costMicros: exposedMicros }, "settled", {
       act: "adjust",
       spentMicros: grownMicros,
       reason: `exposure of the same object after ${call.id}`,
     });
   }
   return done;
-}
-
-/** The settled call that holds the exposure of a vendor's object; the first to settle on it becomes its owner. */
-function ownerOf(draft: Draft, call: Call, object: string): Call {
-  const id = objectKey(draft.state.salt, call.vendor, object);
-  const owned = draft.look("o", id);
-  const owner = owned && draft.need("c", owned.callId);
-  if (owner && owner.state === "settled") return owner;
-  draft.write("o", id, { callId: call.id });
-  return call;
 }
 
 function settleAt(draft: Draft, call: Call, costMicros: number, author: Author): Call {

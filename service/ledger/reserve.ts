@@ -4,7 +4,8 @@
 import { Refusal } from "../errors.ts";
 import { closed, countCall, refuses } from "./balance.ts";
 import { type Draft, NeedDocs } from "./draft.ts";
-import { callIdOf, type Identity, identify, objectKey, requestHash, unknownKey } from "./identity.ts";
+import { enter, heldFor } from "./exposure.ts";
+import { callIdOf, type Identity, identify, requestHash, unknownKey } from "./identity.ts";
 import type { ReserveRequest } from "./ledger.ts";
 import { moveTo } from "./transition.ts";
 import type { Call, Consumer, DocId } from "./types.ts";
@@ -37,7 +38,8 @@ export function reserve(draft: Draft, request: ReserveRequest): ReserveDecision 
 function needNames(draft: Draft, identity: Identity): void {
   if (identity.rule === "none") return;
   draft.need("c", identity.rule === "task" ? identity.ordinal(0) : identity.callId);
-  if (identity.rule === "task" && identity.alias !== null) draft.need("a", identity.alias);
+  const alias = aliasOf(identity);
+  if (alias !== null) draft.need("a", alias);
 }
 
 function decide(draft: Draft, request: ReserveRequest, identity: Identity, hash: string): ReserveDecision {
@@ -47,10 +49,17 @@ function decide(draft: Draft, request: ReserveRequest, identity: Identity, hash:
     "call" in target
       ? repeat(draft, request, hash, withConsumer(target.call, consumer), target.byTask)
       : begin(draft, request, newCall(draft, request, { id: target.callId, hash, identity, consumer }));
-  if (identity.rule === "task" && identity.alias !== null && draft.look("a", identity.alias) == null) {
-    draft.write("a", identity.alias, { callId: decision.call.id });
-  }
+  const alias = aliasOf(identity);
+  if (alias !== null && draft.look("a", alias) == null) draft.write("a", alias, { callId: decision.call.id });
   return decision;
+}
+
+/** The second name of a call: a key that may be the client's own means one call with a task and without. */
+const aliasOf = (identity: Identity): string | null => ("alias" in identity ? identity.alias : null);
+
+function byAlias(draft: Draft, alias: string | null): Call | null {
+  const named = alias === null ? null : draft.look("a", alias);
+  return named ? draft.need("c", named.callId) : null;
 }
 
 function find(draft: Draft, identity: Identity): Target {
@@ -60,7 +69,7 @@ function find(draft: Draft, identity: Identity): Target {
     case "task":
       return findByTask(draft, identity);
     default: {
-      const call = draft.look("c", identity.callId);
+      const call = byAlias(draft, aliasOf(identity)) ?? draft.look("c", identity.callId);
       return call ? { call, byTask: false } : { callId: identity.callId };
     }
   }
@@ -72,11 +81,8 @@ function find(draft: Draft, identity: Identity): Target {
  * with the success. Only when there is none left is it another call.
  */
 function findByTask(draft: Draft, identity: Extract<Identity, { rule: "task" }>): Target {
-  if (identity.alias !== null) {
-    const alias = draft.look("a", identity.alias);
-    const call = alias && draft.need("c", alias.callId);
-    if (call) return { call, byTask: true };
-  }
+  const named = byAlias(draft, identity.alias);
+  if (named) return { call: named, byTask: true };
   let open: Call | null = null;
   let released: Call | null = null;
   for (let n = 0; n < MAX_ORDINALS; n += 1) {
@@ -184,10 +190,13 @@ function begin(draft: Draft, request: ReserveRequest, call: Call): ReserveDecisi
     refusal.callId = call.sends > 0 ? call.id : null;
     throw refusal;
   }
+  enter(draft, request, call.id);
   countCall(draft.state, draft.now);
   const sent: Call = {
     ...call,
     quoteMicros: request.quoteMicros,
+    currency: request.currency,
+    amountMinor: request.amountMinor,
     reservedMicros: needMicros,
     sends: call.sends + 1,
     firstSentAt: draft.now,
@@ -198,14 +207,6 @@ function begin(draft: Draft, request: ReserveRequest, call: Call): ReserveDecisi
   };
   const moved = moveTo(draft, sent, "reserved", { act: "reserve", reservedMicros: needMicros });
   return { kind: "forward", call: moved, send: moved.sends };
-}
-
-/** What the key holds already for the vendor object that the quote is about. */
-function heldFor(draft: Draft, request: ReserveRequest): number {
-  if (request.object === null) return 0;
-  const owned = draft.need("o", objectKey(draft.state.salt, request.vendor, request.object));
-  const owner = owned && draft.need("c", owned.callId);
-  return owner ? owner.costMicros + owner.reservedMicros : 0;
 }
 
 /** A request that nothing tells apart is not sent while an identical one is UNKNOWN. */

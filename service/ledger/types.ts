@@ -143,9 +143,14 @@ export interface Alias {
   callId: string;
 }
 
-/** Which call owns the exposure of a vendor's object. */
+/** Which call owns the exposure of a vendor's object, and which calls are about it. */
 export interface OwnedObject {
-  callId: string;
+  /** The owner; `null` while no call about it has settled. */
+  callId: string | null;
+  /** Calls about it that were open when this was written. */
+  open?: string[];
+  /** A call about it settled while another was open: which of them the vendor took last is not known. */
+  overlapped?: boolean;
 }
 
 /** Calls of one identical text that are UNKNOWN now. */

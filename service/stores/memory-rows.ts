@@ -1,5 +1,5 @@
 /** Numbered rows of the in-memory store, and how they are listed. */
-import type { ChainPage } from "../ledger/types.ts";
+import type { ChainPage, DocId } from "../ledger/types.ts";
 import { checkLimit, decodeCursor, encodeCursor, type Listing } from "./cursor.ts";
 import type { Page } from "./store.ts";
 
@@ -43,4 +43,9 @@ export function page<T>(
     }
   }
   return { items, cursor: null };
+}
+
+/** What a deletion deletes: a call takes its receipt with it. */
+export function withReceipt(id: DocId): DocId[] {
+  return id.startsWith("c:") ? [id, `r:${id.slice(2)}`] : [id];
 }

@@ -7,7 +7,7 @@ import type { Call, ChainPage, Doc, DocId, KeyState, Receipt } from "../ledger/t
 import { checkLimit } from "./cursor.ts";
 import { type CommitFault, type FaultPlan, Faults } from "./faults.ts";
 import { callMatches, isOpenCall, keyMatches } from "./filters.ts";
-import { type PageRow, page, pageRow, type Row } from "./memory-rows.ts";
+import { type PageRow, page, pageRow, type Row, withReceipt } from "./memory-rows.ts";
 import {
   type CallFilter,
   type Commit,
@@ -188,7 +188,7 @@ export class MemoryStore implements Store {
     const pages = key?.pages ?? [];
     if (commit.page) pages.push(pageRow(commit.page, pages.at(-1)?.last ?? null));
     for (const write of commit.writes) {
-      if (write.op === "delete") this.#docs.delete(write.id);
+      if (write.op === "delete") for (const id of withReceipt(write.id)) this.#docs.delete(id);
       else this.#put(write.id, JSON.stringify(write.doc));
     }
     const version = (key?.version ?? 0) + 1;
@@ -197,13 +197,19 @@ export class MemoryStore implements Store {
     return { kind: "committed", version: String(version), time: this.#time };
   }
 
-  /** Ids that the writes would create although they are there at that point. */
+  /** Ids that the writes would create although they are there at that point. Throws for a receipt of no call. */
   #taken(writes: Write[]): DocId[] {
-    const there = new Map<DocId, boolean>();
+    const changed = new Map<DocId, boolean>();
+    const there = (id: DocId) => changed.get(id) ?? this.#docs.has(id);
     const taken: DocId[] = [];
     for (const { op, id } of writes) {
-      if (op === "create" && (there.get(id) ?? this.#docs.has(id))) taken.push(id);
-      there.set(id, op !== "delete");
+      if (op === "delete") {
+        for (const each of withReceipt(id)) changed.set(each, false);
+        continue;
+      }
+      if (id.startsWith("r:") && !there(`c:${id.slice(2)}`)) throw new Error(`The receipt ${id} is of no call.`);
+      if (op === "create" && there(id)) taken.push(id);
+      changed.set(id, true);
     }
     return taken;
   }

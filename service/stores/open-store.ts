@@ -28,12 +28,17 @@ export async function openStore(spec: string, { clock, log, onLost }: StoreSurro
       `KEYBRAKE_STORE: \`${spec}\` names no store; a valid value is \`sqlite:keybrake.db\` (or \`sqlite::memory:\`, which forgets all at the end).`,
     );
   }
-  return openSqliteStore({
+  let open = false;
+  const store = await openSqliteStore({
     path: place,
     clock,
     onLost: () => {
+      // What keeps a store from opening is thrown, and nothing may end the process before that is said.
+      if (!open) return;
       log.fatal({ store: spec }, "the store has ended by itself");
       onLost?.();
     },
   });
+  open = true;
+  return store;
 }

@@ -52,8 +52,8 @@ export const migrations: readonly string[] = [
   CREATE INDEX calls_execution ON calls (execution) WHERE execution IS NOT NULL;
   CREATE INDEX calls_open ON calls (open) WHERE open = 1;
 
-  /* Aliases, vendor objects and markers, by their whole id. */
-  CREATE TABLE docs (id TEXT PRIMARY KEY, doc TEXT NOT NULL) STRICT, WITHOUT ROWID;
+  /* Aliases, vendor objects and markers, by their whole id. With rows of their own: the index of ids stays small. */
+  CREATE TABLE docs (id TEXT PRIMARY KEY, doc TEXT NOT NULL) STRICT;
 
   /* Under the number of its call: so they are appended, where an index of random ids is written all over. */
   CREATE TABLE receipts (seq INTEGER PRIMARY KEY, expires_at INTEGER NOT NULL, sealed TEXT NOT NULL) STRICT;

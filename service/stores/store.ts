@@ -9,7 +9,8 @@ export type Version = string;
 
 /**
  * The writes of one commit apply in the order of the array. Ids are unique in the whole store, not per key. A call keeps
- * its place in the listings when it is put again.
+ * its place in the listings when it is put again. A receipt belongs to a call: one of a call that is not there is an error
+ * (ours), and a call's deletion deletes its receipt.
  */
 export type Write =
   /** The document must not exist: otherwise the commit answers `exists`. */

@@ -68,6 +68,10 @@ const bodyChangesAmount = "has(body.amount) || has(body.currency)";
 const newAmount = "(has(body.amount) ? amount(body.amount) : amount(found.amount))";
 const newCurrency = "(has(body.currency) ? string(body.currency) : string(found.currency))";
 
+/** The intent has what an update asked for. An update that the vendor is still at work on shows the old amount. */
+const asUpdated =
+  "(!has(body.amount) || response.amount == amount(body.amount)) && (!has(body.currency) || response.currency == string(body.currency).lowerAscii())";
+
 const noStoredBalance = {
   that: "!has(body.balance) && !has(body.cash_balance)",
   code: "endpoint_unpriced" as const,
@@ -222,7 +226,7 @@ export const stripe: ConnectorInput = {
         id: "response.id",
         object: `${bodyChangesAmount} ? path.id : ""`,
       },
-      reconcile: { kind: "read", target: intent, happened: "true", absent: "false" },
+      reconcile: { kind: "read", target: intent, happened: asUpdated, absent: `!(${asUpdated})` },
     },
     {
       endpoint: `POST ${intent}/confirm`,
@@ -289,7 +293,12 @@ export const stripe: ConnectorInput = {
         why: "the intent's new total",
       },
       cost: intentCost,
-      reconcile: { kind: "read", target: intent, happened: "true", absent: "false" },
+      reconcile: {
+        kind: "read",
+        target: intent,
+        happened: "response.amount == amount(body.amount)",
+        absent: "response.amount != amount(body.amount)",
+      },
     },
     {
       endpoint: "POST /v1/charges",

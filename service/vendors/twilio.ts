@@ -113,8 +113,9 @@ export const twilio: ConnectorInput = {
       fields,
       require: [
         {
-          that: `has(body.To) && (body.To.startsWith("+") || ${whatsapp})`,
-          else: "`To` must be a number with `+` and its country, or `whatsapp:+…`",
+          // Twilio takes spaces, dashes and brackets too; the price table, and the look-up by To, read digits.
+          that: 'has(body.To) && string(body.To).matches("^(whatsapp:)?[+][1-9][0-9]{6,14}$")',
+          else: "`To` must be a number with `+`, its country and digits only, or `whatsapp:+…`",
         },
       ],
       quote: {

@@ -299,6 +299,25 @@ describe("GET /audit/summary answers 200", () => {
     expect(groups.reduce((sum, group) => sum + Number(group.calls), 0)).toBe(5);
   });
 
+  it.each(["vendor", "endpoint"])(
+    "by %s, without a name for what was refused before it was known",
+    async (grouping) => {
+      const { keyId } = await issueKey(harness, "early");
+      harness.ledger.refused(keyId, {
+        code: "endpoint_not_allowed",
+        vendor: "",
+        endpoint: "",
+        method: "POST",
+        path: "",
+        task: null,
+        attempt: null,
+      });
+      await expect.poll(() => rows("label=early")).toHaveLength(1);
+      const { json } = await harness.client.get(`/audit/summary?label=early&group_by=${grouping}`);
+      expect((json.groups as Row[]).map((group) => [group.key, group.calls, group.refused])).toEqual([[null, 0, 1]]);
+    },
+  );
+
   it("and 400 to another grouping", async () => {
     const { json } = await harness.client.get("/audit/summary?group_by=day");
     expect(json.message).toMatch(/`group_by` must be one of task, vendor, endpoint, execution/);

@@ -139,6 +139,11 @@ describe("what is wrong", () => {
       { KEYBRAKE_VENDORS: '{"stripe":{"secret":"file:x","url":"y"}}' },
       /wrong at stripe/,
     ],
+    [
+      "a vendor with a field nearly right",
+      { KEYBRAKE_VENDORS: '{"stripe":{"secret":"env:STRIPE_SECRET_KEY","upstreem":"https://a.example"}}' },
+      /wrong at stripe\.upstreem/,
+    ],
     ["a vendor without its secret", { KEYBRAKE_VENDORS: '{"stripe":{}}' }, /wrong at stripe\.secret/],
     [
       "a variable that is not set",

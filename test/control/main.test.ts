@@ -97,6 +97,10 @@ describe("a start", () => {
     second.child.kill("SIGINT");
     expect(await second.ended).toBe(0);
 
+    // The pepper was made before, and is told behind it.
+    const lines = first.out().trim().split("\n");
+    expect(lines[0]).toContain('"message":"listening"');
+    expect(lines[1]).toContain("pepper made");
     expect(first.out() + second.out()).not.toMatch(/canary|kba_|vk_1_/);
     expect((await stat(join(directory, "keybrake.db.pepper"))).mode & 0o777).toBe(0o600);
     for (const file of await readdir(directory)) {
@@ -144,7 +148,7 @@ describe("what keeps it from starting is one sentence", () => {
     ],
     [
       "a vendor without a connector",
-      1,
+      2,
       { KEYBRAKE_VENDORS: '{"stripe2":{"secret":"env:STRIPE_SECRET_KEY"}}' },
       /^keybrake: KEYBRAKE_VENDORS: there is no connector `stripe2`; write `stripe`.*\n$/,
     ],
@@ -156,19 +160,19 @@ describe("what keeps it from starting is one sentence", () => {
     ],
     [
       "a connector file that is missing",
-      1,
+      2,
       { KEYBRAKE_CONNECTORS: "nothing.json" },
       /^keybrake: KEYBRAKE_CONNECTORS: nothing\.json cannot be read.*\n$/,
     ],
     [
       "connectors that are no JSON",
-      1,
+      2,
       { KEYBRAKE_CONNECTORS: "[x" },
-      /^keybrake: KEYBRAKE_CONNECTORS: its JSON is not JSON.*\n$/,
+      /^keybrake: KEYBRAKE_CONNECTORS: its text is not JSON .*; a valid value is .*\n$/,
     ],
     [
       "a connector that is none",
-      1,
+      2,
       { KEYBRAKE_CONNECTORS: '[{"id":"x"}]' },
       /^keybrake: KEYBRAKE_CONNECTORS: .*connectors\[0\].*\n$/,
     ],

@@ -46,9 +46,9 @@ async function startAndDie(killable: KillableProxy, step: Step, target: string) 
   const { keyId, vaultKey } = await proxy.issue({ vendor: "stripe", usd_cap: CAP, allowed_endpoints: ["*"], label });
   const job = new Job({ label, vaultKey, target, amountCents: 300, sources });
   await job.attempt(proxy, job.tasks, AT_ONCE);
+  expect(job.lost.length).toBeGreaterThan(0);
   expect(await proxy.ended()).toBe("SIGKILL");
   expect(proxy.logs()).toContain(`${KILLED_ITSELF} ${step}`);
-  expect(job.lost.length).toBeGreaterThan(0);
   return { proxy, label, keyId, job };
 }
 
@@ -125,6 +125,7 @@ describe("a payment that was declined, tried again, and whose second try the pro
       await job.attempt(proxy, job.tasks, 1);
       expect(job.tasks[0]?.last).toBe("declined");
       await job.attempt(proxy, job.tasks, 1);
+      expect(job.tasks[0]?.last).toBe("lost");
       expect(await proxy.ended()).toBe("SIGKILL");
 
       await killable.again({});

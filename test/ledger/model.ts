@@ -27,13 +27,20 @@ export interface ModelCall {
   objectId: string | null;
 }
 
+/** One vendor object: whose spend it is, the calls about it that were open, and whether one of them ended before another. */
+interface ModelObject {
+  owner: ModelCall | null;
+  about: ModelCall[];
+  overlapped: boolean;
+}
+
 export interface ModelKey {
   request: IssueRequest;
   cap: number | null;
   status: "active" | "paused" | "revoked";
   reason: string | null;
   calls: ModelCall[];
-  owners: Map<string, ModelCall>;
+  objects: Map<string, ModelObject>;
   begun: number[];
   refusals: number;
   day: string;
@@ -52,7 +59,7 @@ export const newModelKey = (request: IssueRequest): ModelKey => ({
   status: "active",
   reason: null,
   calls: [],
-  owners: new Map(),
+  objects: new Map(),
   begun: [],
   refusals: 0,
   day: "",
@@ -94,10 +101,10 @@ function decide(key: ModelKey, request: ReserveRequest, now: number): Answer {
   if (clientKey && !sdkMade) return byName(key, request, text, keyName!, "key", now);
   if (request.dedupe !== null) return byName(key, request, text, `${vendor} dedupe ${request.dedupe}`, "dedupe", now);
   if (task === null || attempt === null) {
-    if (keyName) return byName(key, request, text, keyName, "generated_key", now);
+    if (keyName) return byName(key, request, text, keyName, "generated_key", now, aliasName(request));
     return begin(key, request, fresh(request, text, "none"), now);
   }
-  const alias = clientKey?.madeBy === "maybe" ? `${vendor} alias ${clientKey.value}` : null;
+  const alias = aliasName(request);
   const taker = { attempt, key: clientKey?.value ?? null };
   const found = key.calls.find((call) => alias !== null && call.names.includes(alias)) ?? inRow(key, text, task, taker);
   const call = found ?? { ...fresh(request, text, "task"), row: `${task} ${text}` };
@@ -116,10 +123,18 @@ function byName(
   name: string,
   rule: ModelCall["rule"],
   now: number,
+  alias: string | null = null,
 ): Answer {
-  const found = key.calls.find((call) => call.names.includes(name));
-  if (found) return again(key, request, found, text, false, now);
-  return begin(key, request, { ...fresh(request, text, rule), names: [name] }, now);
+  const found = key.calls.find((call) => alias !== null && call.names.includes(alias));
+  const call = found ?? key.calls.find((other) => other.names.includes(name));
+  if (call) return again(key, request, call, text, false, now);
+  const names = alias === null ? [name] : [name, alias];
+  return begin(key, request, { ...fresh(request, text, rule), names }, now);
+}
+
+/** A key that may be the client's own names one call with a task and without. */
+function aliasName({ vendor, clientKey }: ReserveRequest): string | null {
+  return clientKey?.madeBy === "maybe" ? `${vendor} alias ${clientKey.value}` : null;
 }
 
 function inRow(key: ModelKey, text: string, task: number, taker: ModelCall["takers"][0]): ModelCall | undefined {
@@ -176,7 +191,8 @@ function begin(key: ModelKey, request: ReserveRequest, call: ModelCall, now: num
   const { scope, dailyCapMicros } = key.request;
   const twin = key.calls.some((other) => other.state === "unknown" && other.text === call.text);
   if (request.shield && call.rule === "none" && twin) return refuse("outcome_unknown");
-  const owner = request.object === null ? undefined : key.owners.get(`${request.vendor} ${request.object}`);
+  const object = request.object === null ? null : objectOf(key, `${request.vendor} ${request.object}`);
+  const owner = object?.owner;
   const need = Math.max(0, request.quoteMicros - (owner ? owner.cost + owner.held : 0));
   const held = reservedOf(key);
   if (scope.perCallMicros !== null && request.quoteMicros > scope.perCallMicros) return refuse("per_call_exceeded");
@@ -192,6 +208,12 @@ function begin(key: ModelKey, request: ReserveRequest, call: ModelCall, now: num
   const inMinute = key.begun.filter((at) => Math.floor(at / 60_000) === minute).length;
   if (scope.callsPerMinute !== null && inMinute >= scope.callsPerMinute) return refuse("rate_exhausted");
 
+  if (object) {
+    // Whoever is still open when nobody else is starts afresh.
+    const others = object.about.filter((other) => other !== call && isOpen(other));
+    if (others.length === 0) object.overlapped = false;
+    object.about = [...others, call];
+  }
   key.begun.push(now);
   if (call.sends === 0) key.calls.push(call);
   call.state = "reserved";
@@ -272,20 +294,36 @@ function settle(key: ModelKey, call: ModelCall, outcome: Extract<Outcome, { kind
   if (twice && (!outcome.objectId || !call.objectId || outcome.objectId === call.objectId)) return;
   const held = call.held;
   const name = outcome.object === null ? null : `${call.text.split(" ")[0]} ${outcome.object}`;
-  let owner = name === null ? undefined : key.owners.get(name);
-  if (name !== null && owner?.state !== "settled") {
-    owner = call;
-    key.owners.set(name, call);
-  }
-  const elsewhere = owner !== undefined && owner !== call ? owner : null;
+  const object = name === null ? null : objectOf(key, name);
+  if (object && object.owner?.state !== "settled") object.owner = call;
+  const elsewhere = object && object.owner !== call ? object.owner : null;
+  const crowded = object !== null && leave(object, call);
   call.objectId = outcome.objectId ?? call.objectId;
   settleAt(key, call, (twice ? call.cost : 0) + (elsewhere ? 0 : outcome.micros), now);
   call.pricePending = outcome.pricePending;
   if (!elsewhere) return;
-  const more = outcome.micros - elsewhere.cost;
-  elsewhere.cost = outcome.micros;
+  // Among calls that overlap, the order of the answers is not the order at the vendor: the most that any of them names counts.
+  const more = crowded ? Math.max(0, outcome.micros - elsewhere.cost) : outcome.micros - elsewhere.cost;
+  elsewhere.cost += more;
   spend(key, more, now);
   if (more > held) overrun(key);
+}
+
+function objectOf(key: ModelKey, name: string): ModelObject {
+  const known = key.objects.get(name);
+  if (known) return known;
+  const object: ModelObject = { owner: null, about: [], overlapped: false };
+  key.objects.set(name, object);
+  return object;
+}
+
+/** @returns true unless the call was alone with the object from its reservation to its end. */
+function leave(object: ModelObject, call: ModelCall): boolean {
+  const others = object.about.filter((other) => other !== call && isOpen(other));
+  const alone = object.about.includes(call) && others.length === 0 && !object.overlapped;
+  object.about = others;
+  object.overlapped = others.length > 0;
+  return !alone;
 }
 
 function settleAt(key: ModelKey, call: ModelCall, cost: number, now: number): void {

@@ -242,13 +242,61 @@ describe("the exposure of one vendor object", () => {
     expect(await b.sums()).toEqual({ spent: 10, reserved: 5 });
   });
 
-  test("a growth beyond what the update reserved, because the object had shrunk meanwhile, pauses the key", async () => {
-    const b = await bench();
+  test("what an update gives back while another is under way is not free before both have ended", async () => {
+    const b = await bench({ capMicros: 12 * USD });
     await send(b.ledger, b.keyId, ask({ quoteMicros: 10 * USD }), now(10));
     const update = await forward(b.ledger, b.keyId, about(12));
-    await send(b.ledger, b.keyId, about(0), now(0));
+    await send(b.ledger, b.keyId, about(1), now(1));
+    expect(await b.sums()).toEqual({ spent: 10, reserved: 2 });
+    expect(await b.refusal()).toBe("cap_exhausted");
     await b.ledger.finish(b.keyId, update.call.id, 1, now(12));
-    expect(await b.state()).toMatchObject({ spentMicros: 12 * USD, status: "paused", reason: "cost_over_reservation" });
+    expect(await b.state()).toMatchObject({ spentMicros: 12 * USD, reservedMicros: 0, status: "active" });
+    await send(b.ledger, b.keyId, about(1), now(1));
+    expect(await b.sums()).toEqual({ spent: 1, reserved: 0 });
+  });
+
+  test("of two updates at once the larger counts, also when the smaller one's answer comes last", async () => {
+    const b = await bench({ capMicros: 10 * USD });
+    await send(b.ledger, b.keyId, ask({ quoteMicros: 10 * USD }), now(10));
+    const [small, large] = [await forward(b.ledger, b.keyId, about(1)), await forward(b.ledger, b.keyId, about(10))];
+    await b.ledger.finish(b.keyId, large.call.id, 1, now(10));
+    await b.ledger.finish(b.keyId, small.call.id, 1, now(1));
+    expect(await b.sums()).toEqual({ spent: 10, reserved: 0 });
+  });
+
+  test("an update that is unknown still counts as under way, until evidence ends it", async () => {
+    const b = await bench();
+    await send(b.ledger, b.keyId, ask({ quoteMicros: 10 * USD }), now(10));
+    const lost = await send(b.ledger, b.keyId, about(10), timedOut);
+    await send(b.ledger, b.keyId, about(1), now(1));
+    expect(await b.sums()).toEqual({ spent: 10, reserved: 0 });
+    await b.ledger.evidence(lost.call, declined);
+    await send(b.ledger, b.keyId, about(2), now(2));
+    expect(await b.sums()).toEqual({ spent: 2, reserved: 0 });
+  });
+
+  test("an update that was declined beside it keeps nothing from giving back", async () => {
+    const b = await bench();
+    await send(b.ledger, b.keyId, ask({ quoteMicros: 10 * USD }), now(10));
+    const beside = await forward(b.ledger, b.keyId, about(12));
+    const small = await forward(b.ledger, b.keyId, about(1));
+    await b.ledger.finish(b.keyId, beside.call.id, 1, declined);
+    await b.ledger.finish(b.keyId, small.call.id, 1, now(1));
+    expect(await b.sums()).toEqual({ spent: 1, reserved: 0 });
+  });
+
+  test("more than 32 calls about one object at once are told to come back", async () => {
+    const b = await bench();
+    for (let n = 0; n < 32; n += 1) await forward(b.ledger, b.keyId, about(1));
+    expect(await b.refusal(about(1))).toBe("in_progress");
+    expect(await b.refusal()).toBe(null);
+  });
+
+  test("a growth beyond what the update reserved pauses the key", async () => {
+    const b = await bench();
+    await send(b.ledger, b.keyId, ask({ quoteMicros: 10 * USD }), now(10));
+    await send(b.ledger, b.keyId, about(12), now(13));
+    expect(await b.state()).toMatchObject({ spentMicros: 13 * USD, status: "paused", reason: "cost_over_reservation" });
   });
 
   test("an object that another key owns counts in full for this one", async () => {

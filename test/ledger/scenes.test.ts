@@ -163,6 +163,19 @@ test("another body under one key of the client's own is a mismatch, and nothing 
   expect(await s.refusal(other, s.ledgers[1])).toBe("idempotency_mismatch");
 });
 
+test("a uuid means one call with a task and without, whichever came first", async () => {
+  const s = await scene();
+  const one = { clientKey: maybeKey("1b4e28ba") };
+  const first = await s.send(s.inTask(0, null, one));
+  expect(await s.repeat(ask(one), s.ledgers[1])).toBe(first.call.id);
+  const two = { clientKey: maybeKey("6fa459ea") };
+  const second = await s.send(ask(two));
+  expect(await s.repeat(s.inTask(0, null, two), s.ledgers[1])).toBe(second.call.id);
+  expect(await s.repeat(ask(two))).toBe(second.call.id);
+  expect(await s.refusal(s.inTask(1, null, { ...two, canonical: "another text" }))).toBe("idempotency_mismatch");
+  expect(await s.balance()).toEqual([2 * COST, 0]);
+});
+
 test("a uuid of a task names the call twice: by the task and its text, and by itself", async () => {
   const s = await scene();
   const uuid = { clientKey: maybeKey("1b4e28ba") };

@@ -29,9 +29,13 @@ function atomicity(store: () => Store): void {
 
   test("that creates documents which exist writes nothing and names all of them", async () => {
     const other = new KeyWriter(store(), "k0");
-    await other.write([create(sampleCall("c1")), { op: "create", id: "u:m", doc: { count: 0, callId: "" } }]);
+    await other.write([
+      create(sampleCall("c1")),
+      { op: "create", id: "r:c1", doc: { sealed: "s", expiresAt: START } },
+      { op: "create", id: "u:m", doc: { count: 0, callId: "" } },
+    ]);
     const key = new KeyWriter(store(), "k1");
-    await key.write([{ op: "create", id: "r:c1", doc: { sealed: "s", expiresAt: START } }]);
+    await key.write();
     const writes: Write[] = [
       create(sampleCall("new")),
       create(sampleCall("c1", { keyId: "k1", state: "settled" })),

@@ -126,16 +126,15 @@ function reads(store: () => Store): void {
 function small(store: () => Store): void {
   test("receipts that are over are swept, at most as many as asked, and no others", async () => {
     const key = new KeyWriter(store(), "k1");
-    const receipt = (id: string, expiresAt: number): Write => ({
-      op: "create",
-      id: `r:${id}`,
-      doc: { sealed: id, expiresAt },
-    });
+    const receipt = (id: string, expiresAt: number): Write[] => [
+      create(sampleCall(id)),
+      { op: "create", id: `r:${id}`, doc: { sealed: id, expiresAt } },
+    ];
     await key.write([
-      receipt("a", START - 10),
-      receipt("b", START - 5),
-      receipt("c", START - 1),
-      receipt("d", START + 1),
+      ...receipt("a", START - 10),
+      ...receipt("b", START - 5),
+      ...receipt("c", START - 1),
+      ...receipt("d", START + 1),
     ]);
     expect(await store().sweepReceipts(START, 2)).toBe(2);
     expect(await store().sweepReceipts(START, 1_000)).toBe(1);
@@ -146,9 +145,41 @@ function small(store: () => Store): void {
 
   test("a receipt whose life was made longer is not swept at its old end", async () => {
     const key = new KeyWriter(store(), "k1");
-    await key.write([{ op: "create", id: "r:a", doc: { sealed: "a", expiresAt: START - 10 } }]);
-    await key.write([{ op: "put", id: "r:a", doc: { sealed: "a", expiresAt: START + 10 } }]);
+    await key.write([
+      create(sampleCall("a")),
+      { op: "create", id: "r:a", doc: { sealed: "a", expiresAt: START - 10 } },
+    ]);
+    await key.write([{ op: "put", id: "r:a", doc: { sealed: "b", expiresAt: START + 10 } }]);
     expect(await store().sweepReceipts(START, 10)).toBe(0);
+    const docs = (await store().read("k1", ["r:a"]))?.docs ?? new Map();
+    expect(docAs(docs, "r", "a")).toEqual({ sealed: "b", expiresAt: START + 10 });
+  });
+
+  test("a receipt goes with its call, and a new call of that id has none", async () => {
+    const key = new KeyWriter(store(), "k1");
+    const receipt: Write = { op: "create", id: "r:a", doc: { sealed: "a", expiresAt: START - 10 } };
+    await key.write([create(sampleCall("a")), receipt]);
+    await key.write([{ op: "delete", id: "c:a" }]);
+    expect((await store().read("k1", ["r:a"]))?.docs.size).toBe(0);
+    expect(await store().sweepReceipts(START, 10)).toBe(0);
+    await key.write([create(sampleCall("a"))]);
+    expect((await store().read("k1", ["r:a"]))?.docs.size).toBe(0);
+    await key.write([receipt]);
+    expect((await store().read("k1", ["r:a"]))?.docs.size).toBe(1);
+  });
+
+  test("a receipt of no call is refused as an error, and the commit with it", async () => {
+    const key = new KeyWriter(store(), "k1");
+    await key.write([create(sampleCall("gone"))]);
+    for (const op of ["create", "put"] as const) {
+      const receipt = (id: string): Write => ({ op, id: `r:${id}`, doc: { sealed: "s", expiresAt: START } });
+      for (const orphan of [[receipt("none")], [{ op: "delete", id: "c:gone" } as const, receipt("gone")]]) {
+        await expect(store().commit("k1", key.next([create(sampleCall("c1")), ...orphan]))).rejects.toThrow(/no call/);
+      }
+    }
+    const after = await store().read("k1", ["c:c1", "c:gone"]);
+    expect([...(after?.docs.keys() ?? [])]).toEqual(["c:gone"]);
+    expect(after?.version).toBe(key.version);
   });
 
   test("a setting is written once: 32 that race all get the first value", async () => {

@@ -9,7 +9,7 @@ import type { CallState, DocId } from "../../service/ledger/types.ts";
 import { MemoryStore } from "../../service/stores/memory.ts";
 import { openSqliteStore } from "../../service/stores/sqlite.ts";
 import type { Commit, Store, Version, Write } from "../../service/stores/store.ts";
-import { START, sampleCall, sampleKey, samplePage } from "./samples.ts";
+import { put, START, sampleCall, sampleKey, samplePage } from "./samples.ts";
 
 const keyIds = ["k1", "k2", "k3"];
 const calls = ["c1", "c2", "c3", "c4", "c5"];
@@ -27,6 +27,8 @@ const oneWrite = fc.oneof(
   fc.record({
     op: fc.constantFrom("create" as const, "put" as const),
     receipt: fc.constantFrom(...calls),
+    /** Else it may be of a call that is not there. */
+    withCall: fc.constantFrom(true, true, true, false),
     end: fc.nat(9),
   }),
   fc.record({ op: fc.constantFrom("create" as const, "put" as const), doc: fc.constantFrom(...others) }),
@@ -43,12 +45,16 @@ const step = fc.record({
   sweep: fc.option(fc.nat(9), { freq: 8 }),
 });
 
-function toWrite(write: OneWrite): Write {
-  if ("gone" in write) return { op: "delete", id: write.gone };
-  if ("receipt" in write) return { op: write.op, id: `r:${write.receipt}`, doc: { sealed: "s", expiresAt: write.end } };
-  if ("doc" in write) return { op: write.op, id: write.doc, doc: { callId: write.op } };
+function toWrites(write: OneWrite): Write[] {
+  if ("gone" in write) return [{ op: "delete", id: write.gone }];
+  if ("receipt" in write) {
+    const { op, receipt, withCall, end } = write;
+    const call = withCall ? [put(sampleCall(receipt, { state: "settled" }))] : [];
+    return [...call, { op, id: `r:${receipt}`, doc: { sealed: `until ${end}`, expiresAt: end } }];
+  }
+  if ("doc" in write) return [{ op: write.op, id: write.doc, doc: { callId: write.op } }];
   const { op, call, state, label, keyId } = write;
-  return { op, id: `c:${call}`, doc: sampleCall(call, { state, label, keyId }) };
+  return [{ op, id: `c:${call}`, doc: sampleCall(call, { state, label, keyId }) }];
 }
 
 async function everything(store: Store) {
@@ -89,8 +95,11 @@ test("any history of commits has the same answers and leaves the same documents 
           const version = at === "new" ? null : (known.at(at === "now" ? -1 : -2) ?? null);
           const state = sampleKey(keyId, { sequence });
           const chainPage = page > 0 ? samplePage(keyId, sequence * 10, page) : null;
-          const commit: Commit = { version, state, page: chainPage, writes: writes.map(toWrite) };
-          const result = await store.commit(keyId, commit);
+          const commit: Commit = { version, state, page: chainPage, writes: writes.flatMap(toWrites) };
+          const result = await store.commit(keyId, commit).catch((error: Error) => {
+            expect(error.message).toMatch(/receipt r:\w+ is of no call/);
+            return { kind: "refused" as const };
+          });
           if (result.kind === "committed") versions.get(store)?.set(keyId, [...known, result.version]);
           results.push(result.kind === "committed" ? { ...result, version: "" } : result);
           if (sweep !== null) results.push({ swept: await store.sweepReceipts(sweep, 100) });
