@@ -11,6 +11,7 @@ import { recordRefusal } from "./acts.ts";
 import { DocCache } from "./doc-cache.ts";
 import { Draft, NeedDocs } from "./draft.ts";
 import { type Decision, type Decisions, evaluate, type Intent } from "./evaluate.ts";
+import { callIdOf } from "./identity.ts";
 import { COST_OVER_RESERVATION } from "./outcome.ts";
 import type { DocId, KeyState } from "./types.ts";
 
@@ -107,20 +108,36 @@ export class KeyQueue {
     });
   }
 
+  /**
+   * While the store writes one commit, the callers of the one before it are answered: neither waits for the other's work.
+   * A batch that finds nobody waiting first lets one turn of the event loop pass: what arrives in it shares the commit.
+   */
   async #run(): Promise<void> {
-    do {
-      // One turn of the event loop: what arrives in it shares the commit.
-      await new Promise(setImmediate);
-      const batch = this.#take();
-      try {
-        await this.#commit(batch);
-      } catch (error) {
-        this.#forget();
-        this.#deps.log.error({ err: error, key_id: this.keyId, calls: batch.length }, "ledger commit failed");
-        for (const job of batch) job.reject(unavailable());
+    let landed: readonly Result[] = [];
+    await new Promise(setImmediate);
+    for (;;) {
+      if (this.#first.length + this.#reserves.length === 0) {
+        this.#answer(landed);
+        landed = [];
+        await new Promise(setImmediate);
+        if (this.#first.length + this.#reserves.length === 0) break;
       }
-    } while (this.#first.length + this.#reserves.length > 0);
+      const commit = this.#tried(this.#take());
+      this.#answer(landed);
+      landed = await commit;
+    }
     this.#running = null;
+  }
+
+  /** Never rejects. */
+  async #tried(batch: readonly Job[]): Promise<readonly Result[]> {
+    try {
+      return await this.#commit(batch);
+    } catch (error) {
+      this.#forget();
+      this.#deps.log.error({ err: error, key_id: this.keyId, calls: batch.length }, "ledger commit failed");
+      return batch.map((job) => ({ job, error: unavailable() }));
+    }
   }
 
   #take(): Job[] {
@@ -139,7 +156,7 @@ export class KeyQueue {
     return batch;
   }
 
-  async #commit(batch: readonly Job[]): Promise<void> {
+  async #commit(batch: readonly Job[]): Promise<readonly Result[]> {
     const started = this.#deps.clock.now();
     const lost: { commit: Commit; results: Result[] }[] = [];
     for (let tries = 0; ; tries += 1) {
@@ -158,10 +175,10 @@ export class KeyQueue {
       const result = await this.#deps.store.commit(this.keyId, commit);
       if (await this.#landed(commit, result, tries)) {
         this.#alarm(commit);
-        return this.#answer(attempt.results);
+        return attempt.results;
       }
       // A commit whose answer was lost may also land after it was looked for: then the next one meets it.
-      for (const earlier of lost) if (await this.#applied(earlier.commit)) return this.#answer(earlier.results);
+      for (const earlier of lost) if (await this.#applied(earlier.commit)) return earlier.results;
       if (result.kind === "doubt") lost.push({ commit, results: attempt.results });
     }
   }
@@ -191,7 +208,10 @@ export class KeyQueue {
     }
     if (intent.kind === "reserve") {
       const { vendor, endpoint, method, path, task, attempt } = intent.request;
-      draft.attempt(() => recordRefusal(draft, { code: error.code, vendor, endpoint, method, path, task, attempt }));
+      const refused = { code: error.code, vendor, endpoint, method, path, task, attempt };
+      const callId = callIdOf(draft.randomId());
+      draft.attempt(() => recordRefusal(draft, callId, refused));
+      error.callId ??= callId;
       error.recorded = true;
     }
     return error;
