@@ -108,9 +108,7 @@ function parseCap(value: string): number {
 function parseStore(value: string | undefined): string | null {
   if (value === undefined) return null;
   if (/^(sqlite|firestore):./.test(value)) return value;
-  throw new UsageError(
-    `\`--store\` is ${JSON.stringify(value)}; it must be \`sqlite:FILE\`, \`sqlite::memory:\` or \`firestore:PROJECT/DATABASE\`.`,
-  );
+  throw new UsageError(`\`--store\` is ${JSON.stringify(value)}; it must be \`sqlite:FILE\` or \`sqlite::memory:\`.`);
 }
 
 /** The demo spends what it can reach: a live key must never get as far as a process of it. */

@@ -41,7 +41,7 @@ function shaped(vendor: Vendor | null, refusal: Refusal, log: Logger): ErrorBody
 function record(plane: DataPlane, exchange: Exchange, refusal: Refusal): void {
   const { key, operation, vendor, request } = exchange;
   if (!key || exchange.reserved || refusal.recorded || refusal.code === "ledger_unavailable") return;
-  plane.ledger.refused(key.keyId, {
+  const callId = plane.ledger.refused(key.keyId, {
     code: refusal.code,
     vendor: vendor?.id ?? "",
     endpoint: operation?.endpoint ?? "",
@@ -50,6 +50,7 @@ function record(plane: DataPlane, exchange: Exchange, refusal: Refusal): void {
     task: exchange.task,
     attempt: exchange.attempt,
   });
+  exchange.callId ??= callId;
 }
 
 /** Without a key the path alone tells whose SDK is asking. It decides the error's shape and nothing else. */

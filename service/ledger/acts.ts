@@ -2,7 +2,6 @@
 import { Refusal } from "../errors.ts";
 import { formatUsd } from "../money.ts";
 import type { Draft } from "./draft.ts";
-import { callIdOf } from "./identity.ts";
 import type { KeyAct, RefusedCall } from "./ledger.ts";
 import type { KeyState } from "./types.ts";
 
@@ -63,12 +62,11 @@ function raise(draft: Draft, { capMicros, by }: Extract<KeyAct, { act: "raise" }
 }
 
 /** Counts a refusal, and keeps a row of it while the key has room for one. */
-export function recordRefusal(draft: Draft, refused: RefusedCall): void {
+export function recordRefusal(draft: Draft, id: string, refused: RefusedCall): void {
   const { state } = draft;
   state.refusals[refused.code] = (state.refusals[refused.code] ?? 0) + 1;
   if (state.refusalRows >= MAX_REFUSAL_ROWS) return;
   state.refusalRows += 1;
-  const id = callIdOf(draft.randomId());
   draft.write("c", id, {
     ...refused,
     id,

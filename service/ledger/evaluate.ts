@@ -15,7 +15,7 @@ export type Intent =
   | { kind: "by_hand"; callId: string; decision: HandDecision; by: string; reason: string }
   | { kind: "adjust"; callId: string; micros: number; reason: string }
   | { kind: "act"; act: KeyAct }
-  | { kind: "refused"; refused: RefusedCall };
+  | { kind: "refused"; callId: string; refused: RefusedCall };
 
 export interface Decisions {
   reserve: ReserveDecision;
@@ -56,7 +56,7 @@ function apply(draft: Draft, intent: Intent): Decision {
     case "act":
       return actOn(draft, intent.act);
     case "refused":
-      recordRefusal(draft, intent.refused);
+      recordRefusal(draft, intent.callId, intent.refused);
       return null;
   }
 }

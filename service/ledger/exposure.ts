@@ -27,7 +27,10 @@ export function enter(draft: Draft, request: ReserveRequest, callId: string): vo
   const owned = draft.need("o", id);
   const open = openBeside(draft, owned, callId);
   if (open.length >= MAX_OPEN) {
-    throw new Refusal("in_progress", `${MAX_OPEN} calls about ${request.object} have no outcome yet; ask again shortly`);
+    throw new Refusal(
+      "in_progress",
+      `${MAX_OPEN} calls about ${request.object} have no outcome yet; ask again shortly`,
+    );
   }
   draft.write("o", id, {
     callId: owned?.callId ?? null,
@@ -47,9 +50,10 @@ export function leave(draft: Draft, call: Call, object: string): { owner: Call; 
   const known = owned?.callId ? draft.need("c", owned.callId) : null;
   const owner = known?.state === "settled" ? known : call;
   const open = openBeside(draft, owned, call.id);
-  const entered = owned?.open?.includes(call.id) ?? false;
+  const entered = isOpen(call) && (owned?.open?.includes(call.id) ?? false);
   const overlapped = open.length > 0;
-  if (entered || owner !== known || overlapped !== (owned?.overlapped ?? false)) {
+  const before = owned?.open?.length ?? 0;
+  if (owner !== known || open.length !== before || overlapped !== (owned?.overlapped ?? false)) {
     draft.write("o", id, { callId: owner.id, ...(overlapped && { open, overlapped }) });
   }
   return { owner, mayShrink: entered && !overlapped && owned?.overlapped !== true };
@@ -60,8 +64,7 @@ function openBeside(draft: Draft, owned: OwnedObject | null, callId: string): st
   const others = (owned?.open ?? []).filter((other) => other !== callId);
   const unread = others.filter((other) => draft.look("c", other) === undefined);
   if (unread.length > 0) throw new NeedDocs(unread.map((other): DocId => `c:${other}`));
-  return others.filter((other) => {
-    const state = draft.look("c", other)?.state;
-    return state === "reserved" || state === "unknown";
-  });
+  return others.filter((other) => isOpen(draft.look("c", other)));
 }
+
+const isOpen = (call: Call | null | undefined): boolean => call?.state === "reserved" || call?.state === "unknown";

@@ -102,8 +102,8 @@ export interface Ledger {
   finish(keyId: string, callId: string, send: number, outcome: Outcome): Promise<Call>;
   /** Retries `finish` in the background until it lands or the process drains. */
   finishLater(keyId: string, callId: string, send: number, outcome: Outcome): void;
-  /** Counts a refusal of a valid key and writes its audit row; nobody waits for it. */
-  refused(keyId: string, refused: RefusedCall): void;
+  /** Counts a refusal of a valid key and writes its audit row; nobody waits for it. @returns the row's call id. */
+  refused(keyId: string, refused: RefusedCall): string;
   act(keyId: string, act: KeyAct): Promise<KeyState>;
   /** An operator's decision on an unknown call. Throws `call_state` when it is not unknown. */
   settleByHand(call: Call, micros: number, by: string, reason: string): Promise<Call>;

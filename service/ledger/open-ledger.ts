@@ -2,7 +2,7 @@
 import { hash } from "node:crypto";
 import { Refusal } from "../errors.ts";
 import { docAs, StoreUnavailable } from "../stores/store.ts";
-import { base32, objectKey } from "./identity.ts";
+import { base32, callIdOf, objectKey } from "./identity.ts";
 import { issueKey } from "./issue.ts";
 import { KeyQueue, type QueueDeps, unavailable } from "./key-queue.ts";
 import type { Ledger, Outcome } from "./ledger.ts";
@@ -75,9 +75,11 @@ class StoreLedger implements Ledger {
   };
 
   refused: Ledger["refused"] = (keyId, refused) => {
+    const callId = callIdOf(this.#deps.random.bytes(16));
     this.#queue(keyId)
-      .submit({ kind: "refused", refused })
+      .submit({ kind: "refused", callId, refused })
       .catch(() => this.#deps.log.warn({ key_id: keyId, code: refused.code }, "a refusal was not recorded"));
+    return callId;
   };
 
   act: Ledger["act"] = async (keyId, act) => {

@@ -32,6 +32,8 @@ export interface ReconcileDeps {
   openLookup: (call: Call) => Pick<LookupFacts, "body" | "headers"> | null;
   /** Absence proves nothing before this time after the last send, ms. Default 15 minutes. */
   absentAfterMs?: number;
+  /** Calls looked at in one run. */
+  maxCalls?: number;
 }
 
 /** What to read at a vendor. */
@@ -44,7 +46,7 @@ export interface Place {
 
 export const ABSENT_AFTER_MS = 15 * 60_000;
 const PAGE = 200;
-/** Open calls of one run; the next run goes on with the oldest that are left. */
+/** Open calls of one run; the next run goes on behind them, so that calls which stay open keep nobody else from being looked at. */
 const MAX_CALLS = 5_000;
 const MAX_LOOKUP_PAGES = 50;
 const AT_ONCE = 4;
@@ -57,19 +59,31 @@ type Ended = "settled" | "released" | "unknown" | "repriced" | "skipped";
 /** One run at a time: a second request while one is under way gets that one's report. */
 export function createReconciler(deps: ReconcileDeps): () => Promise<ReconcileReport> {
   let running: Promise<ReconcileReport> | null = null;
+  let behind: string | null = null;
+  const run = async (): Promise<ReconcileReport> => {
+    const { report, cursor } = await reconcile(deps, behind);
+    behind = cursor;
+    return report;
+  };
   return () => {
-    running ??= reconcile(deps).finally(() => {
+    running ??= run().finally(() => {
       running = null;
     });
     return running;
   };
 }
 
-async function reconcile(deps: ReconcileDeps): Promise<ReconcileReport> {
+/** @returns with the report where the next run goes on; `null`: at the start. */
+async function reconcile(
+  deps: ReconcileDeps,
+  from: string | null,
+): Promise<{ report: ReconcileReport; cursor: string | null }> {
   const report: ReconcileReport = { looked: 0, settled: 0, released: 0, unknown: 0, repriced: 0 };
-  let cursor: string | null = null;
+  const { maxCalls = MAX_CALLS } = deps;
+  let cursor = from;
+  let read = 0;
   do {
-    const page = await deps.store.listOpenCalls(PAGE, cursor);
+    const page = await deps.store.listOpenCalls(Math.min(PAGE, maxCalls), cursor);
     for (let at = 0; at < page.items.length; at += AT_ONCE) {
       for (const ended of await Promise.all(page.items.slice(at, at + AT_ONCE).map((call) => lookAt(deps, call)))) {
         if (ended === "skipped") continue;
@@ -77,10 +91,11 @@ async function reconcile(deps: ReconcileDeps): Promise<ReconcileReport> {
         report[ended] += 1;
       }
     }
+    read += page.items.length;
     cursor = page.cursor;
-  } while (cursor !== null && report.looked < MAX_CALLS);
+  } while (cursor !== null && read < maxCalls);
   deps.log.info({ ...report }, "reconciled");
-  return report;
+  return { report, cursor };
 }
 
 async function lookAt(deps: ReconcileDeps, open: Call): Promise<Ended> {

@@ -42,6 +42,7 @@ export function registerFunctions(
     .registerFunction("sum(list<int>): int", (list: bigint[]) => list.reduce((total, value) => total + value, 0n))
     .registerFunction("segments(string): int", (text: string) => BigInt(segments(text)))
     .registerFunction("prefix(string, string): int", prefix)
+    .registerFunction("phone(string): bool", (text: string) => PHONE.test(text))
     .registerFunction("price(string): int", (name: string) => prices.get(name)!)
     .registerFunction("ceilDiv(int, int): int", divideUp)
     .registerFunction("dollars(string): int", dollars)
@@ -51,6 +52,9 @@ export function registerFunctions(
     )
     .registerFunction("seconds(string): int", (text: string) => secondsOf(text));
 }
+
+/** E.164, alone or behind a channel's name (`whatsapp:+…`), in the one spelling that a table of prefixes can read. */
+const PHONE = /^(?:[a-z]+:)?\+[1-9]\d{6,14}$/;
 
 /** Mail addresses in one text: an address list in one string counts each `@`. */
 function countAddresses(text: CelValue): number {

@@ -114,7 +114,7 @@ export const twilio: ConnectorInput = {
       require: [
         {
           // Twilio takes spaces, dashes and brackets too; the price table, and the look-up by To, read digits.
-          that: 'has(body.To) && string(body.To).matches("^(whatsapp:)?[+][1-9][0-9]{6,14}$")',
+          that: `has(body.To) && phone(string(body.To)) && (body.To.startsWith("+") || ${whatsapp})`,
           else: "`To` must be a number with `+`, its country and digits only, or `whatsapp:+…`",
         },
       ],

@@ -153,7 +153,7 @@ describe("the cursor", () => {
 
 describe("NDJSON and CSV", () => {
   async function fill(count: number): Promise<string> {
-    const { keyId } = await issueKey(harness, "@=export", { label: "-export" });
+    const { keyId } = await issueKey(harness, "@=export", { label: "-export", limits: { concurrency: 2_000 } });
     await Promise.all(
       Array.from({ length: count }, () => makeCall(harness, keyId, "settled", { quoteMicros: 10_000 })),
     );

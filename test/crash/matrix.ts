@@ -5,28 +5,16 @@
  * A round is determined by its seed but for the machine's own timing. Exit 1 at the first round that fails.
  */
 import { parseArgs } from "node:util";
-import type { Step } from "../../service/data/data-plane.ts";
 import { seededFloat } from "../../service/stores/faults.ts";
 import { ledgerBooks } from "../support/ledger-books.ts";
 import type { ProbedProxy } from "../support/probed-proxy.ts";
+import { steps } from "../support/steps.ts";
 import { microsOf, paidChargesOf } from "../support/stripe-books.ts";
 import { startStripeStatefulMock } from "../support/vendors/stripe-stateful-mock.ts";
 import type { VendorServer } from "../support/vendors/vendor-server.ts";
 import { Job } from "./job.ts";
 import { type KillableProxy, LONG_AFTER_MS, reconcile, startKillable } from "./killable-proxy.ts";
 
-const steps: readonly Step[] = [
-  "received",
-  "authenticated",
-  "parsed",
-  "quoted",
-  "reserved",
-  "before_send",
-  "sent",
-  "answered",
-  "settled",
-  "before_answer",
-];
 const sources = ["tok_visa", "tok_visa", "tok_visa", "tok_chargeDeclined", "tok_500", "tok_429", "declined once"];
 /** A card that is declined at the first send and pays at the next ones; the vendor refuses a chain that is over. */
 const sourceOf = (source: string, seed: number, task: number): string =>

@@ -10,6 +10,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Step } from "../../service/data/data-plane.ts";
 import { ledgerBooks } from "../support/ledger-books.ts";
 import { KILLED_ITSELF } from "../support/probed-proxy.ts";
+import { steps } from "../support/steps.ts";
 import { intentsOf, microsOf, paidChargesOf, type VendorObject } from "../support/stripe-books.ts";
 import { startEmulate } from "../support/vendors/emulate.ts";
 import { startStripeStatefulMock } from "../support/vendors/stripe-stateful-mock.ts";
@@ -17,18 +18,6 @@ import type { VendorServer } from "../support/vendors/vendor-server.ts";
 import { Job } from "./job.ts";
 import { type KillableProxy, LONG_AFTER_MS, reconcile, startKillable } from "./killable-proxy.ts";
 
-const steps: readonly Step[] = [
-  "received",
-  "authenticated",
-  "parsed",
-  "quoted",
-  "reserved",
-  "before_send",
-  "sent",
-  "answered",
-  "settled",
-  "before_answer",
-];
 const timeout = 120_000;
 const AT_ONCE = 8;
 const TASKS = 24;

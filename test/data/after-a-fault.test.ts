@@ -1,3 +1,8 @@
+/**
+ * Goal: after a fault the next step is right: a repeat, a connection made anew, a secret fetched anew, an outcome written late.
+ * Method: the data plane on a real socket, its upstream a raw server that answers as each test says. Limit: one process, and
+ * the store in memory; the kills of a process are the crash suite's.
+ */
 import { afterEach, describe, expect, test } from "vitest";
 import { Refusal } from "../../service/errors.ts";
 import type { Ledger } from "../../service/ledger/ledger.ts";
@@ -27,6 +32,32 @@ describe("a repeat", () => {
     expect(answers).toEqual([500, 500, 200]);
     expect(new Set(world.upstream.received.map((each) => each.headers.get("idempotency-key"))).size).toBe(1);
     expect(await world.calls(key.keyId)).toMatchObject([{ state: "settled", costMicros: QUOTE, sends: 3 }]);
+  });
+
+  test("of an unknown capture or refund asks for the same amount again, though the object shows that it was taken", async () => {
+    world = await startWorld();
+    const { key, text } = await world.issue();
+    const uncaptured = { ...intent, status: "requires_capture", amount_received: 0, amount_capturable: 4000 };
+    const captured = { ...intent, amount_capturable: 0 };
+    const charge = { id: "ch_1", amount_captured: 700, amount_refunded: 0, currency: "usd" };
+    const scenes = [
+      { target: "/stripe/v1/payment_intents/pi_1/capture", body: "", was: uncaptured, is: captured },
+      { target: "/stripe/v1/refunds", body: "charge=ch_1", was: charge, is: { ...charge, amount_refunded: 700 } },
+    ];
+    for (const { target, body, was, is } of scenes) {
+      const bytes = request({ key: text, target, body, headers: [`idempotency-key: own ${target}`] });
+      // The second answer cannot be read, so the call settles at what was reserved for it.
+      world.upstream.next(json(200, was), reset, json(200, is), json(200, []));
+      expect((await world.ask(bytes)).status).toBe(504);
+      expect((await world.ask(bytes)).status).toBe(200);
+      const [, first, , second] = world.upstream.received.splice(0);
+      expect(second!.body).toBe(first!.body);
+      expect(second!.body).toMatch(/amount(_to_capture)?=(4000|700)/);
+    }
+    expect(await world.calls(key.keyId)).toMatchObject([
+      { state: "settled", costMicros: QUOTE, sends: 2, amountMinor: 4000 },
+      { state: "settled", costMicros: 7_000_000, sends: 2, amountMinor: 700 },
+    ]);
   });
 
   test("of an unknown Twilio call is 409 outcome_unknown, and the 504 before it says not to retry", async () => {

@@ -1,3 +1,7 @@
+/**
+ * Goal: an answer beyond the bound of the buffer is settled, streamed in its order, and cut where it must be.
+ * Method: the data plane on a real socket, megabytes from a raw upstream. Limit: memory is not measured here; the bench does it.
+ */
 import { afterEach, describe, expect, test } from "vitest";
 import { chunked, text as plain } from "../support/upstream.ts";
 import { get, request, startWorld, type World } from "./world.ts";

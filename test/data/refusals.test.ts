@@ -291,16 +291,22 @@ test("two vault keys in one Basic credential are none", async () => {
   expectRefusal(answer, { bytes: String, code: "key_invalid" });
 });
 
-test("refusals of a valid key are audit rows with their code, and counted in the key", async () => {
+test("refusals of a valid key are audit rows with their code, which their answers name, and counted in the key", async () => {
   const { key, text } = await world.issue();
-  await world.ask(request({ key: `${text}~7~2`, target: "/stripe/v1/unheard_of" }));
-  await world.ask(request({ key: text, body: "amount=4000&currency=eur" }));
+  const answers = [
+    await world.ask(request({ key: `${text}~7~2`, target: "/stripe/v1/unheard_of" })),
+    await world.ask(request({ key: text, body: "amount=4000&currency=eur" })),
+    await world.ask(request({ key: text, body: "amount=99999999&currency=usd" })),
+  ];
   const rows = await world.calls(key.keyId);
   expect(rows).toMatchObject([
     { state: "refused", code: "endpoint_unpriced", vendor: "stripe", method: "POST", task: 7, attempt: 2 },
     { state: "refused", code: "currency_not_allowed", endpoint: "POST /v1/payment_intents", costMicros: 0 },
+    { state: "refused", code: "cap_exhausted", endpoint: "POST /v1/payment_intents", costMicros: 0 },
   ]);
-  expect((await world.key(key.keyId)).refusals).toEqual({ endpoint_unpriced: 1, currency_not_allowed: 1 });
+  expect(answers.map(({ headers }) => headers.get("x-keybrake-call"))).toEqual(rows.map(({ id }) => id));
+  const { refusals } = await world.key(key.keyId);
+  expect(refusals).toEqual({ endpoint_unpriced: 1, currency_not_allowed: 1, cap_exhausted: 1 });
 });
 
 test("refusals reach each vendor's SDK in that vendor's shape, without a key too", async () => {

@@ -209,8 +209,9 @@ function begin(key: ModelKey, request: ReserveRequest, call: ModelCall, now: num
   if (scope.callsPerMinute !== null && inMinute >= scope.callsPerMinute) return refuse("rate_exhausted");
 
   if (object) {
-    // Whoever is still open when nobody else is starts afresh.
     const others = object.about.filter((other) => other !== call && isOpen(other));
+    if (others.length >= 32) return refuse("in_progress");
+    // Nobody else is open: it starts afresh.
     if (others.length === 0) object.overlapped = false;
     object.about = [...others, call];
   }
@@ -320,7 +321,7 @@ function objectOf(key: ModelKey, name: string): ModelObject {
 /** @returns true unless the call was alone with the object from its reservation to its end. */
 function leave(object: ModelObject, call: ModelCall): boolean {
   const others = object.about.filter((other) => other !== call && isOpen(other));
-  const alone = object.about.includes(call) && others.length === 0 && !object.overlapped;
+  const alone = isOpen(call) && object.about.includes(call) && others.length === 0 && !object.overlapped;
   object.about = others;
   object.overlapped = others.length > 0;
   return !alone;

@@ -1,6 +1,7 @@
 /**
  * Goal: the in-memory store keeps the contract, and its faults are what they say: a commit that fails wrote nothing, a
- * doubtful one wrote all or nothing, one seed gives one run. Limit: the faults are those we know of.
+ * doubtful one wrote all or nothing, one seed gives one run.
+ * Method: the contract suite, then runs of many commits with faults drawn by seed. Limit: the faults are those we know of.
  */
 import { describe, expect, test } from "vitest";
 import { type FaultPlan, seededFloat } from "../../service/stores/faults.ts";

@@ -1,3 +1,7 @@
+/**
+ * Goal: the embedded store keeps the contract. Method: the contract suite, on a file and in memory, in this thread and in a worker.
+ * Limit: no process is killed here, and no power is lost.
+ */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";

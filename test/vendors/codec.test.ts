@@ -216,6 +216,7 @@ describe("forms", () => {
     ["brackets without a name", "[a]=1"],
     ["two names that differ in case only", "amount=1&Amount=2"],
     ["__proto__", "__proto__=1"],
+    ["another method in a field", "_method=DELETE&a=1"],
     ["__proto__ inside", "a[__proto__][b]=1"],
     ["constructor inside", "a[constructor]=1"],
     ["a wrong escape", "a=%zz"],

@@ -21,7 +21,11 @@ test("a postcard without a size is priced as the smallest and sent with that siz
   const quote = lob.quote(operation, request, undefined, null);
   expect(quote.micros).toBe(1_100_000);
   const message = lob.encode(operation, request, quote, tags);
-  expect(JSON.parse(message.body!.toString())).toEqual({ ...mail, size: "4x6", metadata: { keybrake_call: "call1-1" } });
+  expect(JSON.parse(message.body!.toString())).toEqual({
+    ...mail,
+    size: "4x6",
+    metadata: { keybrake_call: "call1-1" },
+  });
   expect(message.headers["idempotency-key"]).toBe("call1-1");
 });
 

@@ -431,6 +431,23 @@ describe("the truth later", () => {
     expect(at("cancel", { ...intent, status: "canceled" })).toMatchObject({ kind: "found", verdict: { micros: 0 } });
     expect(at("cancel", { ...intent, status: "processing" })).toEqual({ kind: "unsure" });
   });
+
+  test("an update and an increment happened when the intent has what they asked for; the old amount is no evidence of success", () => {
+    const at = (act: string, body: Record<string, string>, object: object) => {
+      const [line, path] = [`POST /v1/payment_intents/{id}${act}`, `/v1/payment_intents/pi_1${act}`];
+      return lookUp(stripe.reconcile(line, path, factsOf({ body, quoteMicros: 60_000_000 }))!, [object]);
+    };
+    for (const act of ["", "/increment_authorization"]) {
+      expect(at(act, { amount: "6000" }, { ...intent, amount: 6000 })).toMatchObject({
+        kind: "found",
+        verdict: { micros: 60_000_000, object: "pi_1" },
+      });
+      expect(at(act, { amount: "6000" }, intent)).toEqual({ kind: "absent" });
+    }
+    expect(at("", { currency: "USD" }, intent)).toMatchObject({ kind: "found", verdict: { micros: 40_000_000 } });
+    expect(at("", { currency: "eur" }, intent)).toEqual({ kind: "absent" });
+    expect(at("", {}, intent)).toMatchObject({ kind: "found", verdict: { micros: 0, object: null } });
+  });
 });
 
 describe("endpoints", () => {

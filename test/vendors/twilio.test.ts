@@ -68,6 +68,13 @@ describe("prices before sending", () => {
     ["no destination", { From: "+1555", Body: "x" }, "request_invalid"],
     ["another channel", { ...text, To: "messenger:123" }, "request_invalid"],
     ["a number without its country", { ...text, To: "5551234567" }, "request_invalid"],
+    // Twilio dials all of these in Jamaica; by its first characters each would cost what +1 does.
+    ["a number with spaces", { ...text, To: "+1 876 555 1234" }, "request_invalid"],
+    ["a number with dashes", { ...text, To: "+1-876-555-1234" }, "request_invalid"],
+    ["a number with brackets", { ...text, To: "+1(876)5551234" }, "request_invalid"],
+    ["a number in other digits", { ...text, To: "+1\u0668\u0667\u06665551234" }, "request_invalid"],
+    ["a number with an end of line", { ...text, To: "+15551234567\n" }, "request_invalid"],
+    ["WhatsApp without a number", { ...text, To: "whatsapp:" }, "request_invalid"],
     ["two destinations", `${form(text)}&To=%2B15550000000`, "request_invalid"],
     ["the destination in another case as well", `${form(text)}&to=%2B15550000000`, "request_invalid"],
     ["a field that nobody priced", { ...text, SendToAll: "true" }, "parameter_not_allowed"],

@@ -12,7 +12,8 @@ export interface CodecLimits {
 
 export const DEFAULT_LIMITS: CodecLimits = { depth: 8, fields: 512 };
 
-const FORBIDDEN_KEYS = new Set(["__proto__", "constructor", "prototype"]);
+/** Names that are no data to some parsers; `_method` makes another request of this one in many web frameworks. */
+const FORBIDDEN_KEYS = new Set(["__proto__", "constructor", "prototype", "_method"]);
 // C0, DEL, C1 and the two line separators.
 const CONTROL = /[\p{Cc}\u2028\u2029]/u;
 const PLAIN_KEY = /^[A-Za-z0-9_.$-]{1,128}$/;
