@@ -1,6 +1,7 @@
 /** What operators do to a key, and the audit rows of refusals. */
 import { Refusal } from "../errors.ts";
 import { formatUsd } from "../money.ts";
+import { blankCall } from "./blank-call.ts";
 import type { Draft } from "./draft.ts";
 import type { KeyAct, RefusedCall } from "./ledger.ts";
 import type { KeyState } from "./types.ts";
@@ -67,36 +68,5 @@ export function recordRefusal(draft: Draft, id: string, refused: RefusedCall): v
   state.refusals[refused.code] = (state.refusals[refused.code] ?? 0) + 1;
   if (state.refusalRows >= MAX_REFUSAL_ROWS) return;
   state.refusalRows += 1;
-  draft.write("c", id, {
-    ...refused,
-    id,
-    keyId: state.keyId,
-    owner: state.owner,
-    label: state.label,
-    execution: state.execution,
-    state: "refused",
-    quoteMicros: 0,
-    reservedMicros: 0,
-    costMicros: 0,
-    pricePending: false,
-    currency: null,
-    amountMinor: null,
-    objectId: null,
-    status: null,
-    identity: "none",
-    consumedBy: [],
-    requestHash: "",
-    generation: 0,
-    sends: 0,
-    doubt: false,
-    idempotent: false,
-    firstSentAt: draft.now,
-    leaseUntil: draft.now,
-    lookup: null,
-    chain: [],
-    token: draft.token,
-    createdAt: draft.now,
-    updatedAt: draft.now,
-    settledAt: null,
-  });
+  draft.write("c", id, { ...blankCall(draft, id), ...refused, state: "refused" });
 }

@@ -7,11 +7,10 @@ import type { Clock, Random } from "../clock.ts";
 import { Refusal } from "../errors.ts";
 import type { Logger } from "../log.ts";
 import { type Commit, type CommitResult, type Store, StoreUnavailable, type Version } from "../stores/store.ts";
-import { recordRefusal } from "./acts.ts";
+import { evaluateBatch, type Job, MAX_WAITING, type Result, unavailable, Waiting } from "./batch.ts";
 import { DocCache } from "./doc-cache.ts";
-import { Draft, NeedDocs } from "./draft.ts";
-import { type Decision, type Decisions, evaluate, type Intent } from "./evaluate.ts";
-import { callIdOf } from "./identity.ts";
+import { Draft } from "./draft.ts";
+import type { Decision, Decisions, Intent } from "./evaluate.ts";
 import { COST_OVER_RESERVATION } from "./outcome.ts";
 import type { DocId, KeyState } from "./types.ts";
 
@@ -22,32 +21,12 @@ export interface QueueDeps {
   log: Logger;
 }
 
-/** Calls and bytes of one commit (Firestore takes 10 MiB and 500 writes; a call is up to four of them). */
-const MAX_BATCH = 200;
-const MAX_BATCH_BYTES = 4 << 20;
-const ROUGH_INTENT_BYTES = 4096;
-/** Reserves that may wait; beyond it the answer is 503. Settles are never shed. */
-const MAX_WAITING = 10_000;
 const CACHED_DOCS = 1024;
 /** How long one batch is tried against conflicts and lost answers, ms. */
 const BATCH_DEADLINE_MS = 10_000;
 const MAX_BACKOFF_MS = 64;
 /** Heads are logged at most this often per key, ms. */
 const HEAD_LOG_MS = 10_000;
-
-interface Job {
-  intent: Intent;
-  resolve: (decision: Decision) => void;
-  reject: (error: unknown) => void;
-}
-
-type Result = { job: Job; decision: Decision } | { job: Job; error: unknown };
-
-interface Attempt {
-  draft: Draft;
-  results: Result[];
-  needs: DocId[];
-}
 
 export class KeyQueue {
   readonly keyId: string;
@@ -56,8 +35,7 @@ export class KeyQueue {
   #version: Version | null = null;
   readonly #docs = new DocCache(CACHED_DOCS);
   #storeTime = 0;
-  #first: Job[] = [];
-  #reserves: Job[] = [];
+  readonly #waiting = new Waiting();
   #running: Promise<void> | null = null;
   #headLoggedAt = 0;
 
@@ -97,13 +75,11 @@ export class KeyQueue {
   }
 
   submit<K extends Intent["kind"]>(intent: Extract<Intent, { kind: K }>): Promise<Decisions[K]> {
-    const last = intent.kind === "reserve" || intent.kind === "refused";
-    if (last && this.#reserves.length >= MAX_WAITING) {
+    if (this.#waiting.full(intent)) {
       return Promise.reject(new Refusal("overloaded", `${MAX_WAITING} calls of this key are waiting for the ledger`));
     }
     return new Promise((resolve, reject) => {
-      const job: Job = { intent, resolve: resolve as (decision: Decision) => void, reject };
-      (last ? this.#reserves : this.#first).push(job);
+      this.#waiting.add({ intent, resolve: resolve as (decision: Decision) => void, reject });
       this.#running ??= this.#run();
     });
   }
@@ -116,13 +92,13 @@ export class KeyQueue {
     let landed: readonly Result[] = [];
     await new Promise(setImmediate);
     for (;;) {
-      if (this.#first.length + this.#reserves.length === 0) {
+      if (this.#waiting.empty) {
         this.#answer(landed);
         landed = [];
         await new Promise(setImmediate);
-        if (this.#first.length + this.#reserves.length === 0) break;
+        if (this.#waiting.empty) break;
       }
-      const commit = this.#tried(this.#take());
+      const commit = this.#tried(this.#waiting.take());
       this.#answer(landed);
       landed = await commit;
     }
@@ -140,22 +116,6 @@ export class KeyQueue {
     }
   }
 
-  #take(): Job[] {
-    const batch: Job[] = [];
-    let bytes = 0;
-    for (const queue of [this.#first, this.#reserves]) {
-      let taken = 0;
-      while (taken < queue.length && batch.length < MAX_BATCH && bytes < MAX_BATCH_BYTES) {
-        const job = queue[taken]!;
-        bytes += roughBytes(job.intent);
-        batch.push(job);
-        taken += 1;
-      }
-      queue.splice(0, taken);
-    }
-    return batch;
-  }
-
   async #commit(batch: readonly Job[]): Promise<readonly Result[]> {
     const started = this.#deps.clock.now();
     const lost: { commit: Commit; results: Result[] }[] = [];
@@ -164,7 +124,7 @@ export class KeyQueue {
         throw new StoreUnavailable("no commit in time");
       if (this.#state === null && !(await this.#load([])))
         throw new StoreUnavailable(`key ${this.keyId} is not in the store`);
-      const attempt = this.#evaluate(batch, this.#state!);
+      const attempt = evaluateBatch(batch, this.#draft(this.#state!), this.#deps.log);
       if (attempt.needs.length > 0) {
         await this.#load(attempt.needs);
         continue;
@@ -183,38 +143,13 @@ export class KeyQueue {
     }
   }
 
-  #evaluate(batch: readonly Job[], state: KeyState): Attempt {
-    const now = Math.max(state.updatedAt, this.#storeTime, this.#deps.clock.now());
-    const token = this.#deps.random.bytes(12).toString("base64url");
-    const randomId = () => this.#deps.random.bytes(16);
-    const draft = new Draft(state, this.#docs.docs, { now, token, randomId });
-    const results: Result[] = [];
-    const needs: DocId[] = [];
-    for (const job of batch) {
-      try {
-        results.push({ job, decision: evaluate(draft, job.intent) });
-      } catch (error) {
-        if (error instanceof NeedDocs) needs.push(...error.ids);
-        else results.push({ job, error: this.#refusal(draft, job.intent, error) });
-      }
-    }
-    return { draft, results, needs };
-  }
-
-  #refusal(draft: Draft, intent: Intent, error: unknown): unknown {
-    if (!(error instanceof Refusal)) {
-      this.#deps.log.error({ err: error, key_id: this.keyId, intent: intent.kind }, "ledger could not evaluate");
-      return unavailable();
-    }
-    if (intent.kind === "reserve") {
-      const { vendor, endpoint, method, path, task, attempt } = intent.request;
-      const refused = { code: error.code, vendor, endpoint, method, path, task, attempt };
-      const callId = callIdOf(draft.randomId());
-      draft.attempt(() => recordRefusal(draft, callId, refused));
-      error.callId ??= callId;
-      error.recorded = true;
-    }
-    return error;
+  #draft(state: KeyState): Draft {
+    const { clock, random } = this.#deps;
+    return new Draft(state, this.#docs.docs, {
+      now: Math.max(state.updatedAt, this.#storeTime, clock.now()),
+      token: random.bytes(12).toString("base64url"),
+      randomId: () => random.bytes(16),
+    });
   }
 
   /** @returns true when the commit is durable, false when the batch must be evaluated again. */
@@ -328,15 +263,4 @@ export class KeyQueue {
       "chain head",
     );
   }
-}
-
-export function unavailable(): Refusal {
-  return new Refusal("ledger_unavailable", "the ledger cannot be written now, so nothing was sent; try again");
-}
-
-function roughBytes(intent: Intent): number {
-  const receipt =
-    intent.kind === "finish" && intent.outcome.kind === "settle" ? (intent.outcome.receipt?.length ?? 0) : 0;
-  const lookup = intent.kind === "reserve" ? (intent.request.lookup?.length ?? 0) : 0;
-  return ROUGH_INTENT_BYTES + receipt + lookup;
 }

@@ -2,9 +2,10 @@
 import { hash } from "node:crypto";
 import { Refusal } from "../errors.ts";
 import { docAs, StoreUnavailable } from "../stores/store.ts";
+import { unavailable } from "./batch.ts";
 import { base32, callIdOf, objectKey } from "./identity.ts";
 import { issueKey } from "./issue.ts";
-import { KeyQueue, type QueueDeps, unavailable } from "./key-queue.ts";
+import { KeyQueue, type QueueDeps } from "./key-queue.ts";
 import type { Ledger, Outcome } from "./ledger.ts";
 import type { Call, KeyState } from "./types.ts";
 

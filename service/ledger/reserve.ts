@@ -3,6 +3,7 @@
  */
 import { Refusal } from "../errors.ts";
 import { closed, countCall, refuses } from "./balance.ts";
+import { blankCall } from "./blank-call.ts";
 import { type Draft, NeedDocs } from "./draft.ts";
 import { enter, heldFor } from "./exposure.ts";
 import { callIdOf, type Identity, identify, requestHash, unknownKey } from "./identity.ts";
@@ -229,43 +230,13 @@ interface NewCall {
 }
 
 function newCall(draft: Draft, request: ReserveRequest, { id, hash, identity, consumer }: NewCall): Call {
-  const { keyId, owner, label, execution } = draft.state;
+  const { vendor, endpoint, method, path, task, attempt, idempotent } = request;
   return {
-    id,
-    keyId,
-    owner,
-    label,
-    execution,
-    state: "released",
-    code: null,
-    vendor: request.vendor,
-    endpoint: request.endpoint,
-    method: request.method,
-    path: request.path,
-    quoteMicros: request.quoteMicros,
-    reservedMicros: 0,
-    costMicros: 0,
-    pricePending: false,
-    currency: request.currency,
-    amountMinor: request.amountMinor,
-    objectId: null,
-    status: null,
-    task: request.task,
-    attempt: request.attempt,
+    ...blankCall(draft, id),
+    ...{ vendor, endpoint, method, path, task, attempt, idempotent },
     identity: identity.rule,
     consumedBy: consumer ? [consumer] : [],
     requestHash: hash,
     generation: 1,
-    sends: 0,
-    doubt: false,
-    idempotent: request.idempotent,
-    firstSentAt: draft.now,
-    leaseUntil: draft.now,
-    lookup: null,
-    chain: [],
-    token: draft.token,
-    createdAt: draft.now,
-    updatedAt: draft.now,
-    settledAt: null,
   };
 }
