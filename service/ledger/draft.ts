@@ -5,6 +5,7 @@
 import type { Write } from "../stores/store.ts";
 import { post } from "./balance.ts";
 import { type ChainEntry, link } from "./chain.ts";
+import { type DocCache, KINDS, type Kind, type KnownDocs } from "./doc-cache.ts";
 import type { Act, Call, ChainPage, ChainRecord, Doc, DocId, DocTypes, KeyState } from "./types.ts";
 
 /** Documents that the evaluation needs to see before it can decide. */
@@ -14,9 +15,6 @@ export class NeedDocs {
     this.ids = ids;
   }
 }
-
-/** What is known of a document: `null` means known to be absent, a missing entry means not known. */
-export type KnownDocs = ReadonlyMap<DocId, Doc | null>;
 
 export interface DraftContext {
   now: number;
@@ -47,9 +45,15 @@ export class Draft {
   readonly token: string;
   readonly randomId: () => Buffer;
   readonly #known: KnownDocs;
-  #changes = new Map<DocId, Change>();
+  readonly #changes: { readonly [K in Kind]: Map<string, Change> } = {
+    c: new Map(),
+    a: new Map(),
+    o: new Map(),
+    r: new Map(),
+    u: new Map(),
+  };
   #records: ChainRecord[] = [];
-  #undo: { state: KeyState; records: number; changes: [DocId, Change | undefined][] } | null = null;
+  #undo: { state: KeyState; records: number; changes: [Kind, string, Change | undefined][] } | null = null;
   readonly #first: number;
 
   constructor(state: KeyState, known: KnownDocs, context: DraftContext) {
@@ -66,9 +70,8 @@ export class Draft {
 
   /** `null`: absent; `undefined`: not known. */
   look<K extends keyof DocTypes>(kind: K, id: string): DocTypes[K] | null | undefined {
-    const docId: DocId = `${kind}:${id}`;
-    const change = this.#changes.get(docId);
-    return (change ? change.doc : this.#known.get(docId)) as DocTypes[K] | null | undefined;
+    const change = this.#changes[kind].get(id);
+    return (change ? change.doc : this.#known[kind].get(id)) as DocTypes[K] | null | undefined;
   }
 
   /** The document, or `null` when absent. Throws {@link NeedDocs} when it is not known yet. */
@@ -80,12 +83,11 @@ export class Draft {
 
   /** Writes a document. One that is not known is created: if it exists after all, the store says so and the batch is evaluated again. */
   write<K extends keyof DocTypes>(kind: K, id: string, doc: DocTypes[K]): void {
-    const docId: DocId = `${kind}:${id}`;
-    this.#set(docId, { op: this.#known.get(docId) ? "put" : "create", doc });
+    this.#set(kind, id, { op: this.#known[kind].get(id) ? "put" : "create", doc });
   }
 
-  remove(kind: keyof DocTypes, id: string): void {
-    this.#set(`${kind}:${id}`, { op: "delete", doc: null });
+  remove(kind: Kind, id: string): void {
+    this.#set(kind, id, { op: "delete", doc: null });
   }
 
   /** Posts a change of the balance and chains its record. @returns the record's chain number. */
@@ -118,9 +120,9 @@ export class Draft {
       const undo = this.#undo;
       this.state = undo.state;
       this.#records.length = undo.records;
-      for (const [id, previous] of undo.changes.reverse()) {
-        if (previous) this.#changes.set(id, previous);
-        else this.#changes.delete(id);
+      for (const [kind, id, previous] of undo.changes.reverse()) {
+        if (previous) this.#changes[kind].set(id, previous);
+        else this.#changes[kind].delete(id);
       }
       throw error;
     } finally {
@@ -134,14 +136,27 @@ export class Draft {
   }
 
   get writes(): Write[] {
-    return [...this.#changes].map(([id, { op, doc }]): Write => {
-      return op === "delete" || doc === null ? { op: "delete", id } : { op, id, doc };
-    });
+    const writes: Write[] = [];
+    for (const kind of KINDS) {
+      for (const [name, { op, doc }] of this.#changes[kind]) {
+        const id: DocId = `${kind}:${name}`;
+        writes.push(op === "delete" || doc === null ? { op: "delete", id } : { op, id, doc });
+      }
+    }
+    return writes;
   }
 
-  #set(id: DocId, change: Change): void {
-    this.#undo?.changes.push([id, this.#changes.get(id)]);
-    this.#changes.set(id, change);
+  /** Once the commit is durable this is what is known. Receipts are read when they are asked for. */
+  teach(docs: DocCache): void {
+    for (const kind of KINDS) {
+      if (kind === "r") continue;
+      for (const [name, { doc }] of this.#changes[kind]) docs.set(kind, name, doc);
+    }
+  }
+
+  #set(kind: Kind, id: string, change: Change): void {
+    this.#undo?.changes.push([kind, id, this.#changes[kind].get(id)]);
+    this.#changes[kind].set(id, change);
   }
 }
 

@@ -8,7 +8,7 @@ import { Refusal } from "../errors.ts";
 import type { Logger } from "../log.ts";
 import { type Commit, type CommitResult, type Store, StoreUnavailable, type Version } from "../stores/store.ts";
 import { evaluateBatch, type Job, MAX_WAITING, type Result, unavailable, Waiting } from "./batch.ts";
-import { DocCache } from "./doc-cache.ts";
+import { DocCache, kindOf, nameOf } from "./doc-cache.ts";
 import { Draft } from "./draft.ts";
 import type { Decision, Decisions, Intent } from "./evaluate.ts";
 import { COST_OVER_RESERVATION } from "./outcome.ts";
@@ -21,7 +21,9 @@ export interface QueueDeps {
   log: Logger;
 }
 
+/** Documents of each kind that are kept, while commits follow each other and when the key is idle: a proxy holds many idle keys. */
 const CACHED_DOCS = 1024;
+const IDLE_DOCS = 64;
 /** How long one batch is tried against conflicts and lost answers, ms. */
 const BATCH_DEADLINE_MS = 10_000;
 const MAX_BACKOFF_MS = 64;
@@ -33,7 +35,7 @@ export class KeyQueue {
   readonly #deps: QueueDeps;
   #state: KeyState | null = null;
   #version: Version | null = null;
-  readonly #docs = new DocCache(CACHED_DOCS);
+  readonly #docs = new DocCache();
   #storeTime = 0;
   readonly #waiting = new Waiting();
   #running: Promise<void> | null = null;
@@ -102,6 +104,7 @@ export class KeyQueue {
       this.#answer(landed);
       landed = await commit;
     }
+    this.#docs.trim(IDLE_DOCS);
     this.#running = null;
   }
 
@@ -133,7 +136,7 @@ export class KeyQueue {
       const { page, writes } = draft;
       const commit: Commit = { version: this.#version, state: draft.state, page, writes };
       const result = await this.#deps.store.commit(this.keyId, commit);
-      if (await this.#landed(commit, result, tries)) {
+      if (await this.#landed(draft, commit, result, tries)) {
         this.#alarm(commit);
         return attempt.results;
       }
@@ -153,11 +156,11 @@ export class KeyQueue {
   }
 
   /** @returns true when the commit is durable, false when the batch must be evaluated again. */
-  async #landed(commit: Commit, result: CommitResult, tries: number): Promise<boolean> {
+  async #landed(draft: Draft, commit: Commit, result: CommitResult, tries: number): Promise<boolean> {
     switch (result.kind) {
       case "committed":
         this.#storeTime = Math.max(this.#storeTime, result.time);
-        this.#remember(commit, result.version);
+        this.#remember(draft, result.version);
         return true;
       case "exists":
         await this.#load(result.ids);
@@ -215,7 +218,7 @@ export class KeyQueue {
     const snapshot = await this.#deps.store.read(this.keyId, ids);
     if (!snapshot) return false;
     if (snapshot.version !== this.#version) this.#know(snapshot.state, snapshot.version);
-    for (const id of ids) this.#docs.set(id, snapshot.docs.get(id) ?? null);
+    for (const id of ids) this.#docs.set(kindOf(id), nameOf(id), snapshot.docs.get(id) ?? null);
     return true;
   }
 
@@ -225,15 +228,13 @@ export class KeyQueue {
     this.#docs.clear();
   }
 
-  #remember(commit: Commit, version: Version): void {
-    this.#state = commit.state;
+  #remember(draft: Draft, version: Version): void {
+    const { state } = draft;
+    this.#state = state;
     this.#version = version;
-    for (const write of commit.writes) {
-      if (write.op === "delete") this.#docs.set(write.id, null);
-      else if (!write.id.startsWith("r:")) this.#docs.set(write.id, write.doc);
-    }
-    this.#docs.trim();
-    if (commit.page && commit.state.updatedAt - this.#headLoggedAt >= HEAD_LOG_MS) this.logHead(commit.state);
+    draft.teach(this.#docs);
+    this.#docs.trim(CACHED_DOCS);
+    if (draft.page && state.updatedAt - this.#headLoggedAt >= HEAD_LOG_MS) this.logHead(state);
   }
 
   #alarm({ page, state }: Commit): void {

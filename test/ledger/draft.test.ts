@@ -4,6 +4,7 @@
  * Limit: today's intents decide before they change anything; this is what keeps a careless one from costing its neighbours.
  */
 import { expect, test } from "vitest";
+import { DocCache, kindOf, nameOf } from "../../service/ledger/doc-cache.ts";
 import { Draft, NeedDocs } from "../../service/ledger/draft.ts";
 import type { Doc, DocId } from "../../service/ledger/types.ts";
 import { issued, makeWorld, NOON } from "./fixture.ts";
@@ -11,7 +12,9 @@ import { issued, makeWorld, NOON } from "./fixture.ts";
 async function draftOf(known: [DocId, Doc | null][] = []) {
   const { ledger } = makeWorld();
   const state = await issued(ledger);
-  return new Draft(state, new Map(known), { now: NOON, token: "batch", randomId: () => Buffer.alloc(16) });
+  const docs = new DocCache();
+  for (const [id, doc] of known) docs.set(kindOf(id), nameOf(id), doc);
+  return new Draft(state, docs.docs, { now: NOON, token: "batch", randomId: () => Buffer.alloc(16) });
 }
 
 const picture = ({ state, page, writes }: Draft) => structuredClone({ state, page, writes });
