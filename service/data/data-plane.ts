@@ -1,7 +1,9 @@
 /** What the steps of a call share: the ledger, the vendors, the real secrets, and the bounds. */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Clock, Random } from "../clock.ts";
+import { Refusal } from "../errors.ts";
 import type { Ledger } from "../ledger/ledger.ts";
+import type { KeyState } from "../ledger/types.ts";
 import type { Logger } from "../log.ts";
 import type { SecretSource } from "../secrets/secrets.ts";
 import type { VaultKeys } from "../vault-key.ts";
@@ -65,6 +67,7 @@ export class DataPlane {
   /** Answers end their connection, and new calls are refused. */
   draining = false;
   #inFlight = 0;
+  readonly #byKey = new Map<string, number>();
   #whenIdle: (() => void)[] = [];
 
   constructor(options: DataPlaneOptions) {
@@ -100,8 +103,25 @@ export class DataPlane {
       exchange.response.destroy();
     } finally {
       this.#inFlight -= 1;
+      this.#leave(exchange);
       if (this.#inFlight === 0) for (const resume of this.#whenIdle.splice(0)) resume();
     }
+  }
+
+  /** Counts the exchange with its key's. Throws `overloaded` when the key has too many. */
+  enter(exchange: Exchange, key: KeyState): void {
+    const limit = Math.max(this.limits.keyConcurrency, key.scope.concurrency);
+    const count = this.#byKey.get(key.keyId) ?? 0;
+    if (count >= limit) throw new Refusal("overloaded", `${limit} requests of this key are in flight; try again`);
+    this.#byKey.set(key.keyId, count + 1);
+    exchange.entered = true;
+  }
+
+  #leave({ entered, key }: Exchange): void {
+    if (!entered || !key) return;
+    const left = (this.#byKey.get(key.keyId) ?? 0) - 1;
+    if (left > 0) this.#byKey.set(key.keyId, left);
+    else this.#byKey.delete(key.keyId);
   }
 
   exchange(request: IncomingMessage, response: ServerResponse, expectsContinue: boolean): Exchange {

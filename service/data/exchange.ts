@@ -13,6 +13,8 @@ export class Exchange {
   expectsContinue: boolean;
   headers: RequestHeaders | null = null;
   key: KeyState | null = null;
+  /** Counted among its key's exchanges. */
+  entered = false;
   task: number | null = null;
   attempt: number | null = null;
   vendor: Vendor | null = null;

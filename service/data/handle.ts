@@ -46,6 +46,7 @@ async function live(plane: DataPlane, exchange: Exchange): Promise<void> {
   const headers = readHeaders(incoming, plane.headerNames);
   exchange.headers = headers;
   const key = await authenticate(plane, exchange, headers);
+  plane.enter(exchange, key);
   probe?.("authenticated", exchange);
 
   const target = parseTarget(incoming.url!, vendors, limits.targetBytes);

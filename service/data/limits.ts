@@ -4,6 +4,11 @@ export interface Limits {
   connections: number;
   /** Calls in flight in this process, whatever their key. Beyond it: 503 before the body is read. */
   concurrency: number;
+  /**
+   * Requests of one key that are being read or answered, so that no key takes all of `concurrency`; a key whose own limit of calls
+   * at once is higher may have as many. Beyond it: 503 before the body is read.
+   */
+  keyConcurrency: number;
   /** Request line and headers together. */
   headerBytes: number;
   headersMs: number;
@@ -28,6 +33,7 @@ export interface Limits {
 export const defaultLimits: Limits = {
   connections: 4096,
   concurrency: 1024,
+  keyConcurrency: 512,
   headerBytes: 16 * 1024,
   headersMs: 10_000,
   requestMs: 30_000,

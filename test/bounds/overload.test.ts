@@ -116,6 +116,37 @@ describe("beyond the calls that may be in flight at once", () => {
   });
 });
 
+describe("one key's requests", () => {
+  it("that stall take no other key's room, and beyond their own are 503 overloaded before the body is read", {
+    timeout,
+  }, async () => {
+    const most = 4;
+    await start({ keyConcurrency: most });
+    const other = await proxy.issue({ vendor: "stripe", usd_cap: "90.00", allowed_endpoints: ["*"], label: "other" });
+    key = await proxy.issue({
+      ...{ vendor: "stripe", usd_cap: "90.00", allowed_endpoints: ["*"], label: "greedy" },
+      limits: { concurrency: 1 },
+    });
+    const stalled = await Promise.all(Array.from({ length: most }, () => RawSocket.open(proxy.port)));
+    for (const socket of stalled) socket.send(head(5_000));
+    let refused = 0;
+    while (refused < 3) {
+      // Until all of the stalled heads are read, this one may take the place of one of them: then it waits for its body.
+      const client = await RawSocket.open(proxy.port);
+      client.send(head(5_000));
+      const answer = await Promise.race([client.answer(), delay(500)]);
+      if (answer) {
+        expect([answer.status, answer.headers.get("x-keybrake-code")]).toEqual([503, "overloaded"]);
+        refused += 1;
+      }
+      stalled.push(client);
+    }
+    key = other;
+    expect(await pay()).toEqual([200, undefined]);
+    for (const socket of stalled) socket.leave();
+  });
+});
+
 describe("clients that stall", () => {
   it("in their head or body are told 408 and cut, while others are served", { timeout }, async () => {
     await start({ headersMs: 1_000, requestMs: 2_000 });
