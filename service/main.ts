@@ -6,12 +6,14 @@ import { ConfigError, type Environment, readConfig } from "./config.ts";
 import { createLogger } from "./log.ts";
 
 /** After a signal everything ends within this, ms, whatever hangs. */
-const LAST_MS = 9_500;
+const LAST_MS = 9_000;
 
 /** Log lines are written together: a write for each would cost more than the line. A reader that stalls loses lines beyond the queue. */
 const LOG_BUFFER_BYTES = 8 << 10;
 const LOG_QUEUE_BYTES = 16 << 20;
 const LOG_FLUSH_MS = 200;
+/** At the end the last lines have this long to leave. */
+const LAST_LINES_MS = 500;
 
 /**
  * Runs the proxy until SIGTERM or SIGINT, then drains and exits 0. Resolves when it listens.
@@ -39,8 +41,10 @@ async function start(env: Environment): Promise<void> {
   const log = createLogger(lines);
   for (const warning of config.warnings) log.warn(warning);
   const leave = (code: number): void => {
-    lines.flushSync();
-    process.exit(code);
+    // Not flushSync: it would try for ever when the reader of the lines is gone (sonic-boom 4, read 2026-11).
+    const end = () => process.exit(code);
+    setTimeout(end, LAST_LINES_MS);
+    lines.flush(end);
   };
   const proxy = await startProxy({
     config,

@@ -224,3 +224,14 @@ describe("what keeps it from starting is one sentence", () => {
     expect(third.err()).toMatch(/not the one that this store/);
   });
 });
+
+it("SIGTERM ends it with 0 though nobody reads its log lines any more", { timeout: 30_000 }, async () => {
+  const service = run({ KEYBRAKE_STORE: "sqlite:a.db", KEYBRAKE_ADMIN_KEY: ADMIN_KEY });
+  const url = await listening(service);
+  service.child.stdout?.destroy();
+  const bogus = await fetch(`${url}/stripe/v1/payment_intents`, { headers: { authorization: "Bearer vk_none" } });
+  expect(bogus.status).toBe(401);
+  service.child.kill("SIGTERM");
+  const [code] = (await once(service.child, "exit")) as [number | null];
+  expect(code).toBe(0);
+});
