@@ -5,8 +5,8 @@ import type { AddressInfo } from "node:net";
 import type { Clock, Random } from "./clock.ts";
 import type { Config } from "./config.ts";
 import { configuredVendors } from "./configured-vendors.ts";
-import { adminKeyWay, openAdminKey } from "./control/admin-key.ts";
 import type { buildControl } from "./control/control.ts";
+import { openIdentities } from "./control/identities.ts";
 import type { ControlDeps } from "./control/route.ts";
 import { DataPlane, type DataPlaneOptions } from "./data/data-plane.ts";
 import { defaultLimits, type Limits } from "./data/limits.ts";
@@ -15,9 +15,12 @@ import { createServer } from "./data/server.ts";
 import { openLedger } from "./ledger/open-ledger.ts";
 import { createReconciler } from "./ledger/reconcile.ts";
 import type { Logger } from "./log.ts";
+import type { ExportedMetrics } from "./metrics/otlp.ts";
 import { every } from "./recurring.ts";
-import { LocalSecrets } from "./secrets/local-secrets.ts";
-import { bindPeppers, openPepperFile, pepperInMemory, usesPepper } from "./secrets/pepper.ts";
+import { openPeppers } from "./secrets/open-peppers.ts";
+import { lazySecretManager, openVendorSecrets } from "./secrets/open-secrets.ts";
+import { lazySetup } from "./setup/lazy-setup.ts";
+import type { SetupDeps } from "./setup/open-setup.ts";
 import { openStore } from "./stores/open-store.ts";
 import type { Store } from "./stores/store.ts";
 import { VaultKeys } from "./vault-key.ts";
@@ -45,20 +48,31 @@ export interface Proxy {
   close(): Promise<void>;
 }
 
+const DAY_MS = 86_400_000;
 const RECONCILE_EVERY_MS = 5 * 60_000;
 const SWEEP_EVERY_MS = 10 * 60_000;
+/** A new version of the pepper is used for new keys within this. */
+const PEPPER_EVERY_MS = 5 * 60_000;
 /** Receipts deleted in one go, so that a sweep never holds the store for long. */
 const SWEEP_ROWS = 500;
 /** Cloud Run kills 10 s after SIGTERM (https://cloud.google.com/run/docs/container-contract#instance-shutdown, read 2026-11). */
 const STOP_MS = 6_500;
 const DRAIN_MS = 2_000;
+const LAST_METRICS_MS = 2_000;
+/** All of a drain. */
+const CLOSE_MS = 8_800;
 
-/** Throws an `Error` whose message is one sentence about what keeps it from starting. */
+/**
+ * Resolves when it listens, which is not before the store has answered: a revision that could send nothing fails at its start-up
+ * probe and takes no traffic. Throws an `Error` whose message is one sentence about what keeps it from starting.
+ */
 export async function startProxy(options: ProxyOptions): Promise<Proxy> {
   const { config, clock, random, log } = options;
   const vendors = await configuredVendors(config, clock);
   const { onStoreLost: onLost } = options;
-  const store = await openStore(config.store, { clock, random, log, ...(onLost && { onLost }) });
+  const { firestoreEmulator, retentionDays } = config;
+  const around = { clock, random, log, firestoreEmulator, retentionDays, ...(onLost && { onLost }) };
+  const store = await openStore(config.store, around);
   try {
     return await wire(options, vendors, store);
   } catch (error) {
@@ -69,10 +83,16 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
 
 async function wire(options: ProxyOptions, vendors: ReadonlyMap<string, Vendor>, store: Store): Promise<Proxy> {
   const { config, clock, random, log } = options;
-  const vaultKeys = await openVaultKeys(options, store);
-  const secrets = await openSecrets(options);
-  const adminKey = await openAdminKey(config.adminKey?.reveal() ?? null, store, random, options.announceAdminKey);
-  const ledger = openLedger({ store, clock, random, log });
+  const manager = lazySecretManager(config.googleApis);
+  const references = new Map([...config.vendors].map(([id, { secret }]) => [id, secret]));
+  const [peppers, secrets] = await Promise.all([
+    openPeppers({ reference: config.pepper, store, manager, clock, random, log }),
+    openVendorSecrets({ references, manager, clock, log }),
+  ]);
+  const vaultKeys = new VaultKeys(peppers.versions, peppers.load);
+  const identities = await openIdentities({ ...options, store, vendors, vaultKeys });
+  const metrics = await openMetrics(options);
+  const ledger = openLedger({ store, clock, random, log, metrics });
   const lost = await ledger.recover();
   if (lost > 0) log.warn({ calls: lost }, "calls of a process that ended are unknown now; they are reconciled");
 
@@ -80,7 +100,8 @@ async function wire(options: ProxyOptions, vendors: ReadonlyMap<string, Vendor>,
   const origins = new Map<string, string>();
   for (const [id, { upstream }] of config.vendors) if (upstream !== null) origins.set(id, upstream);
   const data = new DataPlane({
-    ...{ ledger, vendors, origins, secrets, keys: vaultKeys, clock, random, log, limits },
+    ...{ ledger, vendors, origins, secrets, keys: vaultKeys, clock, random, log, limits, metrics },
+    traceProject: config.traceProject,
     ...(options.probe && { probe: options.probe }),
   });
   const reconcile = createReconciler({
@@ -90,7 +111,10 @@ async function wire(options: ProxyOptions, vendors: ReadonlyMap<string, Vendor>,
   });
   const control = controlPlane({
     ...{ ledger, store, vendors, vaultKeys, clock, log },
-    authenticate: [adminKeyWay(adminKey)],
+    ...identities,
+    setup: setupOf(options, { store, ledger, vendors, vaultKeys, secrets, ...identities }),
+    retentionMs: config.store.startsWith("firestore:") ? config.retentionDays * DAY_MS : null,
+    traceProject: config.traceProject,
     reconcile: async () => ({ ...(await reconcile()) }),
   });
   const server = createServer({ data, control: control.handle, log, limits, clock });
@@ -101,15 +125,17 @@ async function wire(options: ProxyOptions, vendors: ReadonlyMap<string, Vendor>,
   const recurring = [
     every(RECONCILE_EVERY_MS, reconcile, { clock, log, what: "reconciliation", signal: end.signal }),
     every(SWEEP_EVERY_MS, () => sweep(store, clock), { clock, log, what: "sweep of receipts", signal: end.signal }),
+    every(PEPPER_EVERY_MS, peppers.renew, { clock, log, what: "look for a new pepper", signal: end.signal }),
   ];
   const close = async (): Promise<void> => {
+    const until = clock.now() + CLOSE_MS;
     end.abort();
     const left = await server.stop(STOP_MS);
     if (left > 0) log.warn({ calls: left }, "calls were still at their vendors; they are unknown now");
     await ledger.drain(DRAIN_MS);
     await data.close();
     await Promise.all(recurring);
-    await store.close();
+    await Promise.all([store.close(), metrics?.close(Math.min(LAST_METRICS_MS, until - clock.now()))]);
   };
   let closing: Promise<void> | null = null;
   return {
@@ -119,6 +145,19 @@ async function wire(options: ProxyOptions, vendors: ReadonlyMap<string, Vendor>,
       return closing;
     },
   };
+}
+
+/** Jobs are launched, and executions claim keys, under policies only. */
+function setupOf(
+  { config, clock, random, log }: ProxyOptions,
+  {
+    policies,
+    ...deps
+  }: Pick<SetupDeps, "store" | "ledger" | "vendors" | "vaultKeys" | "secrets"> & Pick<ControlDeps, "policies">,
+): ControlDeps["setup"] {
+  if (policies === null) return null;
+  const { googleApis, retentionDays } = config;
+  return lazySetup({ ...deps, policies, clock, random, log, googleApis, retentionMs: retentionDays * DAY_MS });
 }
 
 interface ControlPlane {
@@ -158,25 +197,11 @@ function urlOf({ address, family, port }: AddressInfo): string {
   return `http://${host}:${port}`;
 }
 
-async function openVaultKeys({ config, random, log }: ProxyOptions, store: Store): Promise<VaultKeys> {
-  const path = config.pepperFile;
-  if (path === null) return new VaultKeys(pepperInMemory(random));
-  const { peppers, made } = await openPepperFile(path, random, !(await usesPepper(store)));
-  if (made) log.info({ path }, "pepper made; back it up with the store, for no vault key verifies without it");
-  await bindPeppers(store, peppers, path);
-  return new VaultKeys(peppers);
-}
-
-/** Every secret is read once here: a start that could send nothing should say so. */
-async function openSecrets({ config, clock, log }: ProxyOptions): Promise<LocalSecrets> {
-  const references = new Map([...config.vendors].map(([id, { secret }]) => [id, secret]));
-  const secrets = new LocalSecrets({ references, clock, log });
-  for (const id of references.keys()) {
-    await secrets.get(id).catch((error: Error) => {
-      throw new Error(`KEYBRAKE_VENDORS: ${error.message.replace(/^\w+: /, "")}; put a valid secret there.`);
-    });
-  }
-  return secrets;
+/** OpenTelemetry is loaded when somebody wants its figures. */
+async function openMetrics({ config, clock, random, log }: ProxyOptions): Promise<ExportedMetrics | undefined> {
+  if (config.metricsUrl === null) return undefined;
+  const { openOtlpMetrics } = await import("./metrics/otlp.ts");
+  return openOtlpMetrics({ url: config.metricsUrl, clock, random, log });
 }
 
 async function sweep(store: Store, clock: Clock): Promise<void> {

@@ -11,7 +11,11 @@ export const catalogue = {
   key_invalid: { status: 401, retry: false, meaning: "No vault key, or not one of this proxy." },
   key_revoked: { status: 401, retry: false, meaning: "The vault key was revoked." },
   key_expired: { status: 401, retry: false, meaning: "The vault key's lifetime is over." },
-  unauthenticated: { status: 401, retry: false, meaning: "The control plane needs an admin key." },
+  unauthenticated: {
+    status: 401,
+    retry: false,
+    meaning: "The control plane needs an admin key, an issuer key or an ID token.",
+  },
   key_paused: { status: 403, retry: false, meaning: "The vault key is paused." },
   endpoint_not_allowed: {
     status: 403,
@@ -52,6 +56,17 @@ export const catalogue = {
     meaning: "No byte of the request reached the vendor, or its answer cannot be passed on.",
   },
   vendor_credential_rejected: { status: 502, retry: true, meaning: "The vendor refused the real secret." },
+  launch_refused: {
+    status: 502,
+    retry: false,
+    meaning: "Cloud Run will not start this execution. The run's key is revoked.",
+  },
+  launch_pending: {
+    status: 503,
+    retry: true,
+    meaning:
+      "It is not known yet whether the execution runs, or Cloud Run cannot be asked. Send the request again: nothing starts twice.",
+  },
   ledger_unavailable: { status: 503, retry: true, meaning: "The ledger cannot be written; nothing was sent." },
   vendor_secret_unavailable: {
     status: 503,

@@ -1,9 +1,11 @@
 /**
  * The text of a vault key: `vk_<pepper version>_<key id>_<HMAC-SHA-256(pepper, key id), base64url>`.
  * Derivable, so get-or-create can answer it again and it is verified before any store read; never stored.
- * A task appends its context: `vk_…~<task index>~<task attempt>`.
+ * A task appends its context: `vk_…~<task index>~<task attempt>`. `keybrake exec` has appended it where the task's own code may
+ * append it again: the same context twice counts once.
  */
 import { createHmac, hkdfSync, timingSafeEqual } from "node:crypto";
+import { Refusal } from "./errors.ts";
 
 export interface ParsedVaultKey {
   keyId: string;
@@ -14,25 +16,53 @@ export interface ParsedVaultKey {
   attempt: number | null;
 }
 
-const shape = /^vk_([1-9]\d{0,5})_([a-z2-7]{26})_([A-Za-z0-9_-]{43})(?:~(\d{1,6})~(\d{1,4}))?$/;
+const shape = /^vk_([1-9]\d{0,5})_([a-z2-7]{26})_([A-Za-z0-9_-]{43})(?:~(\d{1,6})~(\d{1,4})(?:~\4~\5)?)?$/;
 
 export class VaultKeys {
   readonly #peppers: ReadonlyMap<number, Buffer>;
-  /** Version that new keys are made with. */
-  readonly currentVersion: number;
+  readonly #load: (version: number) => Promise<boolean>;
+  /** Version that a text named last which no pepper was there for. */
+  #missing: number | null = null;
 
-  constructor(peppers: ReadonlyMap<number, Buffer>) {
+  /**
+   * @param peppers by version; what is added to it later counts.
+   * @param load tries to add a version that another instance may have seen first. @returns whether it is there.
+   */
+  constructor(peppers: ReadonlyMap<number, Buffer>, load: (version: number) => Promise<boolean> = async () => false) {
     for (const [version, pepper] of peppers) {
       if (pepper.length < 32)
         throw new Error(`pepper version ${version} has ${pepper.length} bytes; it needs at least 32`);
     }
     this.#peppers = peppers;
-    this.currentVersion = Math.max(...peppers.keys());
+    this.#load = load;
   }
 
+  /** Version that new keys are made with. */
+  get currentVersion(): number {
+    return Math.max(...this.#peppers.keys());
+  }
+
+  /** Makes a version ready that the store names, so that {@link text} and {@link derive} know it. @returns whether it is there. */
+  async ready(version: number): Promise<boolean> {
+    return this.#peppers.has(version) || this.#load(version);
+  }
+
+  /** After {@link verify} answered `null`: @returns true when the text's version has come meanwhile, so that it is worth another look. */
+  async readyForMissing(): Promise<boolean> {
+    const version = this.#missing;
+    this.#missing = null;
+    return version !== null && this.#load(version);
+  }
+
+  /** Throws `ledger_unavailable` for a version of the pepper that is not here; see {@link ready}. */
   text(keyId: string, version: number): string {
     const mac = this.#mac(keyId, version);
-    if (!mac) throw new Error(`the pepper's version ${version} is not loaded`);
+    if (!mac) {
+      throw new Refusal(
+        "ledger_unavailable",
+        `version ${version} of the pepper, which made this key, cannot be read now`,
+      );
+    }
     return `vk_${version}_${keyId}_${mac.toString("base64url")}`;
   }
 
@@ -43,6 +73,7 @@ export class VaultKeys {
     const keyId = match[2]!;
     const version = Number(match[1]);
     const mac = this.#mac(keyId, version);
+    if (!mac) this.#missing = version;
     const given = Buffer.from(match[3]!, "base64url");
     if (!mac || given.length !== mac.length || !timingSafeEqual(mac, given)) return null;
     if (given.toString("base64url") !== match[3]) return null;
@@ -61,8 +92,13 @@ export class VaultKeys {
     return Buffer.from(hkdfSync("sha256", this.text(keyId, version), keyId, `keybrake ${purpose}`, 32));
   }
 
-  #mac(keyId: string, version: number): Buffer | null {
+  /** MAC of another kind of credential under the same pepper; `null`: this version is not loaded. Equal for no two kinds. */
+  sign(kind: string, id: string, version: number): Buffer | null {
     const pepper = this.#peppers.get(version);
-    return pepper ? createHmac("sha256", pepper).update(`keybrake vault key ${version} ${keyId}`).digest() : null;
+    return pepper ? createHmac("sha256", pepper).update(`keybrake ${kind} ${version} ${id}`).digest() : null;
+  }
+
+  #mac(keyId: string, version: number): Buffer | null {
+    return this.sign("vault key", keyId, version);
   }
 }

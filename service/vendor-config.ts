@@ -7,13 +7,19 @@ export type Environment = Readonly<Record<string, string | undefined>>;
 /** Where a vendor's real secret comes from. */
 export type SecretReference =
   /** The value was in the environment when the process started. */
-  { from: "env"; name: string; value: Secret } | { from: "file"; path: string };
+  | { from: "env"; name: string; value: Secret }
+  | { from: "file"; path: string }
+  /** `projects/P/secrets/S` of Secret Manager: its latest version. */
+  | { from: "manager"; name: string };
 
 export interface VendorConfig {
   secret: SecretReference;
   /** Origin to send to instead of the connector's own; `null`: the connector's. */
   upstream: string | null;
 }
+
+/** A secret of Secret Manager, without a version: https://cloud.google.com/secret-manager/docs/reference/rest (read 2026-11). */
+export const secretName = /^projects\/[a-z0-9-]{1,63}\/secrets\/[A-Za-z0-9_-]{1,255}$/;
 
 const vendorsSchema = z.record(z.string(), z.strictObject({ secret: z.string(), upstream: z.string().optional() }));
 
@@ -51,6 +57,7 @@ export function readVendors(text: string | null, env: Environment, problems: str
 function readReference(id: string, text: string, env: Environment, problems: string[]): SecretReference | null {
   const [, kind, rest] = /^(env|file):(.+)$/s.exec(text) ?? [];
   if (kind === "file") return { from: "file", path: rest! };
+  if (secretName.test(text)) return { from: "manager", name: text };
   if (kind === "env" && /^[A-Za-z_][A-Za-z0-9_]*$/.test(rest!)) {
     const value = env[rest!];
     if (value) return { from: "env", name: rest!, value: new Secret(id, value) };
@@ -59,21 +66,27 @@ function readReference(id: string, text: string, env: Environment, problems: str
   }
   problems.push(
     text.startsWith("projects/")
-      ? `KEYBRAKE_VENDORS takes the secret of ${id} from Secret Manager, which this version cannot read; a valid value is "env:NAME" or "file:PATH".`
+      ? `KEYBRAKE_VENDORS names no secret for ${id}: without a version, a valid value is "projects/my-project/secrets/${id}".`
       : // The text is not repeated: it may be the secret itself, written where its place belongs.
-        `KEYBRAKE_VENDORS must say where the secret of ${id} is, not what it is; a valid value is "env:NAME" or "file:PATH".`,
+        `KEYBRAKE_VENDORS must say where the secret of ${id} is, not what it is; a valid value is "env:NAME", "file:PATH" or "projects/PROJECT/secrets/SECRET".`,
   );
   return null;
 }
 
-const loopback = /^(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])$/;
+export function isLoopback(host: string): boolean {
+  return /^(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])$/.test(host);
+}
 
-function readUpstream(id: string, text: string, problems: string[]): string | null {
+/** @returns the origin of a text that is one and nothing more, else `null`. */
+export function originOf(text: string): string | null {
   const url = URL.canParse(text) ? new URL(text) : null;
   const bare = url !== null && url.pathname === "/" && !url.search && !url.hash && !url.username && !url.password;
-  if (url && bare && (url.protocol === "https:" || (url.protocol === "http:" && loopback.test(url.hostname)))) {
-    return url.origin;
-  }
+  return bare && /^https?:$/.test(url.protocol) ? url.origin : null;
+}
+
+function readUpstream(id: string, text: string, problems: string[]): string | null {
+  const origin = originOf(text);
+  if (origin !== null && (origin.startsWith("https:") || isLoopback(new URL(origin).hostname))) return origin;
   problems.push(
     `KEYBRAKE_VENDORS has a wrong "upstream" for ${id}: it must be an https origin without a path (http only on loopback); a valid value is "https://api.example.com".`,
   );

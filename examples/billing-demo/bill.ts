@@ -21,7 +21,7 @@ export interface BillJson {
 }
 
 /** All that went wrong, one sentence each; none: the run is right to the cent. */
-function faults(options: DemoOptions, { job, ledger, comparison }: DemoResult): string[] {
+export function faults(options: DemoOptions, { job, ledger, comparison }: DemoResult): string[] {
   const found = [...comparison.differences];
   if (job.succeeded !== options.tasks)
     found.push(`${options.tasks - job.succeeded} tasks did not end with 0: ${job.failed.slice(0, 10)}`);
@@ -77,7 +77,8 @@ export function billText(options: DemoOptions, result: DemoResult): string {
     lines.push("  WRONG:", ...wrong.slice(0, 20).map((sentence) => `  - ${sentence}`));
     if (result.failureLog !== "") lines.push("", "  Last output of the tasks:", result.failureLog);
   }
-  lines.push("", `  ${result.seconds} s`, "");
+  if (result.seconds > 0) lines.push("", `  ${result.seconds} s`);
+  lines.push("");
   return lines.join("\n");
 }
 

@@ -17,18 +17,30 @@ const taskCount = Number(required("CLOUD_RUN_TASK_COUNT"));
 const attempt = required("CLOUD_RUN_TASK_ATTEMPT");
 const proxy = new URL(required("KEYBRAKE_URL"));
 
-// Appending the task's context is what lets the proxy see that attempt 1 repeats attempt 0.
-const stripe = new Stripe(`${required("KEYBRAKE_VAULT_KEY")}~${taskIndex}~${attempt}`, {
+// The task's context behind the key is what lets the proxy see that attempt 1 repeats attempt 0; `keybrake exec` appends it already.
+const vaultKey = required("KEYBRAKE_VAULT_KEY");
+const stripe = new Stripe(vaultKey.includes("~") ? vaultKey : `${vaultKey}~${taskIndex}~${attempt}`, {
   host: proxy.hostname,
   port: proxy.port || (proxy.protocol === "https:" ? "443" : "80"),
   protocol: proxy.protocol === "https:" ? "https" : "http",
   telemetry: false,
 });
 
-billCustomers().catch((error: unknown) => {
-  console.error(error);
-  process.exitCode = 1;
-});
+/** Refusals that no further attempt can change: ending with 0 keeps Cloud Run from running the task again. */
+const endings: Partial<Record<string, string>> = {
+  cap_exhausted: "spend cap exhausted",
+  key_revoked: "stopped by an operator",
+};
+
+// stripe 23.1 leaves the answer that it retries unread, and that connection would keep this process alive until the server
+// closes it, a minute later: a task says itself when it is done.
+billCustomers().then(
+  () => process.exit(0),
+  (error: unknown) => {
+    console.error(error);
+    process.exit(1);
+  },
+);
 
 async function billCustomers(): Promise<void> {
   for (const customer of customersOfThisTask()) {
@@ -41,9 +53,9 @@ async function billCustomers(): Promise<void> {
       });
       log({ message: "billed", customer: customer.id, payment_intent: intent.id, amount: intent.amount });
     } catch (error) {
-      if (!(error instanceof Stripe.errors.StripeRateLimitError) || error.code !== "cap_exhausted") throw error;
-      // The budget is spent, as intended: ending with 0 keeps Cloud Run from running the task again.
-      log({ message: "spend cap exhausted, ending cleanly", customer: customer.id });
+      const ending = error instanceof Stripe.errors.StripeError ? endings[error.code ?? ""] : undefined;
+      if (ending === undefined) throw error;
+      log({ message: `${ending}, ending cleanly`, customer: customer.id });
       break;
     }
   }

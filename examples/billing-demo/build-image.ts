@@ -9,7 +9,7 @@ import { rolldown } from "rolldown";
 export interface Image {
   /** The task's program. */
   task: string;
-  /** Preloaded into the attempts that are to die. */
+  /** Preloaded into every attempt: ends those that are to die. */
   misfortune: string;
 }
 

@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { billJson, billText } from "./bill.ts";
 import { type DemoOptions, parseOptions, UsageError, usage } from "./options.ts";
 import { Progress } from "./progress.ts";
-import { type DemoResult, runDemo } from "./run-demo.ts";
+import { runDemo } from "./run-demo.ts";
 
 process.exitCode = await main();
 
@@ -27,16 +27,18 @@ async function main(): Promise<number> {
   }
 
   const interrupt = new AbortController();
-  for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => interrupt.abort());
+  // A second Ctrl-C, or a reader that is gone (`| head`), must not end it before its processes have ended.
+  for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => interrupt.abort());
+  process.stdout.on("error", () => interrupt.abort());
   const directory = mkdtempSync(join(tmpdir(), "keybrake-demo-"));
+  const output = options.json ? null : process.stdout;
   try {
-    const result = await runDemo(
-      options,
-      directory,
-      new Progress(options.json ? null : process.stdout),
-      interrupt.signal,
-    );
-    return print(options, result);
+    if (options.cloud) {
+      const { cloudDemo } = await import("../cloud-demo/cloud-demo.ts");
+      return print(options, await cloudDemo(options, directory, output, interrupt.signal));
+    }
+    const result = await runDemo(options, directory, new Progress(output), interrupt.signal);
+    return print(options, { json: billJson(options, result), text: billText(options, result) });
   } catch (error) {
     if (interrupt.signal.aborted) {
       console.error("demo: interrupted; its processes are gone");
@@ -49,10 +51,9 @@ async function main(): Promise<number> {
   }
 }
 
-function print(options: DemoOptions, result: DemoResult): number {
-  const json = billJson(options, result);
+function print(options: DemoOptions, { json, text }: { json: { ok: boolean }; text: string }): number {
   if (options.json) console.log(JSON.stringify(json));
-  else console.log(billText(options, result));
-  if (options.json && !json.ok) console.error(billText(options, result));
+  else console.log(text);
+  if (options.json && !json.ok) console.error(text);
   return json.ok ? 0 : 1;
 }

@@ -19,6 +19,7 @@ export interface Row {
   amountMinor: number | null;
   costMicros: number;
   quoteMicros: number;
+  createdAt: number;
 }
 
 export interface LedgerBooks {
@@ -84,5 +85,6 @@ function toRow(row: Record<string, unknown>): Row {
     amountMinor: typeof row.amount_minor === "number" ? row.amount_minor : null,
     costMicros: Number(row.cost_micros ?? 0),
     quoteMicros: Number(row.quote_micros ?? 0),
+    createdAt: Date.parse(String(row.created_at)),
   };
 }

@@ -4,6 +4,8 @@ import { MICROS_PER_USD, parseUsd } from "../../service/money.ts";
 export type VendorName = "emulate" | "stripe";
 
 export interface DemoOptions {
+  /** The proxy on Google Cloud's parts; tasks, parallelism and cap are each execution's. */
+  cloud: boolean;
   tasks: number;
   parallelism: number;
   capMicros: number;
@@ -27,11 +29,13 @@ export const usage = `Usage: npm run demo -- [options]
   --store STORE      the proxy's KEYBRAKE_STORE (default: a SQLite file in a temporary directory)
   --vendor NAME      emulate (a simulated Stripe on loopback, default) or stripe (Stripe's own test mode;
                      set STRIPE_SECRET_KEY=sk_test_…)
+  --cloud            the same on a local Google Cloud: Scheduler, three executions of a Cloud Run job, Firestore's emulator,
+                     Secret Manager, ID tokens; --tasks (default 100), --parallelism (default 16) and --cap are each execution's
   --json             print nothing but one JSON object
   --help             print this`;
 
 /** emulate 0.12.2 answers 403 to the 5,000th request of an hour; reading the books takes one request per 100 tasks. */
-const MAX_TASKS = { emulate: 4_000, stripe: 500 } as const;
+const MAX_TASKS = { emulate: 4_000, stripe: 500, cloud: 1_200 } as const;
 /** The vault key admits at least 256 calls at once. */
 const MAX_PARALLELISM = 200;
 
@@ -39,6 +43,7 @@ const defaults = {
   emulate: { tasks: 500, parallelism: 50 },
   // Stripe's test mode takes 25 requests a second (https://docs.stripe.com/rate-limits, read 2026-11).
   stripe: { tasks: 40, parallelism: 4 },
+  cloud: { tasks: 100, parallelism: 16 },
 } as const;
 
 /**
@@ -48,10 +53,18 @@ const defaults = {
 export function parseOptions(args: string[], env: Record<string, string | undefined>): DemoOptions | null {
   const given = readArguments(args);
   if (given.help) return null;
+  const cloud = given.cloud ?? false;
+  if (cloud && (given.vendor ?? given.store) !== undefined) {
+    throw new UsageError(
+      "`--cloud` brings its own store and vendor: leave `--store` and `--vendor` out, or leave `--cloud` out.",
+    );
+  }
   const vendor = parseVendor(given.vendor);
-  const tasks = parseCount("--tasks", given.tasks, defaults[vendor].tasks, MAX_TASKS[vendor]);
-  const parallelism = parseCount("--parallelism", given.parallelism, defaults[vendor].parallelism, MAX_PARALLELISM);
+  const kind = cloud ? "cloud" : vendor;
+  const tasks = parseCount("--tasks", given.tasks, defaults[kind].tasks, MAX_TASKS[kind]);
+  const parallelism = parseCount("--parallelism", given.parallelism, defaults[kind].parallelism, MAX_PARALLELISM);
   return {
+    cloud,
     tasks,
     parallelism,
     capMicros: given.cap === undefined ? tasks * MICROS_PER_USD : parseCap(given.cap),
@@ -74,6 +87,7 @@ function readArguments(args: string[]) {
         cap: { type: "string" },
         store: { type: "string" },
         vendor: { type: "string" },
+        cloud: { type: "boolean" },
         json: { type: "boolean" },
         help: { type: "boolean" },
       },
@@ -108,7 +122,9 @@ function parseCap(value: string): number {
 function parseStore(value: string | undefined): string | null {
   if (value === undefined) return null;
   if (/^(sqlite|firestore):./.test(value)) return value;
-  throw new UsageError(`\`--store\` is ${JSON.stringify(value)}; it must be \`sqlite:FILE\` or \`sqlite::memory:\`.`);
+  throw new UsageError(
+    `\`--store\` is ${JSON.stringify(value)}; it must be \`sqlite:FILE\`, \`sqlite::memory:\` or \`firestore:PROJECT/DATABASE\`.`,
+  );
 }
 
 /** The demo spends what it can reach: a live key must never get as far as a process of it. */

@@ -8,7 +8,7 @@ import { UsageError } from "./options.ts";
 
 export interface DemoProxy {
   url: string;
-  /** One call of the control plane with the admin key. Rejects on any status but 2xx. */
+  /** One call of the control plane as the operator. Rejects on any status but 2xx. */
   admin(method: string, path: string, body?: unknown): Promise<Record<string, unknown>>;
   stop(): Promise<void>;
 }
@@ -19,16 +19,18 @@ const START_TIMEOUT_MS = 20_000;
 /** A drain that takes longer is a fault of the proxy: the demo then says so and kills it. */
 const STOP_TIMEOUT_MS = 15_000;
 
-export async function startProxy(env: Record<string, string>): Promise<DemoProxy> {
+/** @param idToken what the operator shows at each call; without it, an admin key made for this run. */
+export async function startProxy(env: Record<string, string>, idToken?: () => string): Promise<DemoProxy> {
   const adminKey = randomBytes(32).toString("hex");
+  const bearer = idToken ?? (() => adminKey);
   const cli = fileURLToPath(new URL("../../service/cli/bin.js", import.meta.url));
   const child = spawn(process.execPath, [cli, "serve"], {
     stdio: ["ignore", "pipe", "inherit"],
-    env: { ...env, PORT: "0", HOST: "127.0.0.1", KEYBRAKE_ADMIN_KEY: adminKey },
+    env: { ...env, PORT: "0", HOST: "127.0.0.1", ...(!idToken && { KEYBRAKE_ADMIN_KEY: adminKey }) },
   });
   try {
     const url = await listening(child);
-    return { url, admin: (method, path, body) => admin(url, adminKey, method, path, body), stop: () => stop(child) };
+    return { url, admin: (method, path, body) => admin(url, bearer(), method, path, body), stop: () => stop(child) };
   } catch (error) {
     await stop(child);
     throw error;
@@ -38,9 +40,13 @@ export async function startProxy(env: Record<string, string>): Promise<DemoProxy
 function listening(child: ChildProcess): Promise<string> {
   return new Promise((resolve, reject) => {
     const timer = setTimeout(() => reject(new Error("the proxy did not listen within 20 s")), START_TIMEOUT_MS);
-    child.once("error", reject);
+    const fail = (error: Error): void => {
+      clearTimeout(timer);
+      reject(error);
+    };
+    child.once("error", fail);
     child.once("exit", (code) =>
-      reject(
+      fail(
         code === WRONG_SETTINGS
           ? new UsageError("the proxy does not take these settings, for the reason above.")
           : new Error(`the proxy ended with ${code} before it listened`),
@@ -66,10 +72,10 @@ function listeningUrl(line: string): string | null {
   }
 }
 
-async function admin(url: string, adminKey: string, method: string, path: string, body?: unknown) {
+async function admin(url: string, bearer: string, method: string, path: string, body?: unknown) {
   const response = await fetch(url + path, {
     method,
-    headers: { authorization: `Bearer ${adminKey}`, "content-type": "application/json" },
+    headers: { authorization: `Bearer ${bearer}`, "content-type": "application/json" },
     body: body === undefined ? null : JSON.stringify(body),
     signal: AbortSignal.timeout(30_000),
   });

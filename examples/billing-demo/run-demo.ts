@@ -5,9 +5,9 @@ import { setMaxListeners } from "node:events";
 import { closeSync, openSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { formatUsd } from "../../service/money.ts";
-import { buildImage, type Image } from "./build-image.ts";
+import { type Job, type JobResult, runJob } from "../local-cloud/job-runner.ts";
+import { buildImage } from "./build-image.ts";
 import { type Comparison, compareBooks } from "./compare-books.ts";
-import { type Job, type JobResult, runJob } from "./job-runner.ts";
 import { type LedgerBooks, readLedger } from "./ledger-books.ts";
 import type { DemoOptions } from "./options.ts";
 import type { Progress } from "./progress.ts";
@@ -17,9 +17,10 @@ import { type DemoVendor, startVendor } from "./vendor.ts";
 export interface DemoResult {
   execution: string;
   vendorTitle: string;
-  job: JobResult;
+  job: Pick<JobResult, "attempts" | "succeeded" | "failed">;
   ledger: LedgerBooks;
   comparison: Comparison;
+  /** 0: not told of this part alone. */
   seconds: number;
   /** The last lines of the tasks' output when a task failed for good, else empty. */
   failureLog: string;
@@ -91,8 +92,9 @@ function randomName(): string {
 function proxyEnvironment(options: DemoOptions, vendor: DemoVendor, directory: string): Record<string, string> {
   const stripe = { secret: "env:STRIPE_SECRET_KEY", ...(vendor.upstream !== null && { upstream: vendor.upstream }) };
   return {
-    ...inherited(["PATH", "NODE_EXTRA_CA_CERTS"]),
+    ...inherited(["PATH", "NODE_EXTRA_CA_CERTS", "FIRESTORE_EMULATOR_HOST", "GOOGLE_APPLICATION_CREDENTIALS"]),
     KEYBRAKE_STORE: options.store ?? `sqlite:${join(directory, "keybrake.db")}`,
+    KEYBRAKE_PEPPER: `file:${join(directory, "pepper")}`,
     KEYBRAKE_VENDORS: JSON.stringify({ stripe }),
     STRIPE_SECRET_KEY: vendor.secret,
   };
@@ -132,46 +134,34 @@ async function runTasks(options: DemoOptions, run: Run): Promise<JobResult> {
   const customersFile = join(run.directory, "customers.json");
   writeFileSync(customersFile, JSON.stringify(run.vendor.customers));
   const logFd = openSync(run.logFile, "a");
+  const image = await buildImage(join(run.directory, "image"));
+  const env = {
+    ...inherited(["PATH"]),
+    KEYBRAKE_URL: run.proxy.url,
+    KEYBRAKE_VAULT_KEY: run.vaultKey,
+    BILLING_CUSTOMERS_FILE: customersFile,
+    // Some 560 processes load the same SDK: the compiled code is kept from one to the next.
+    NODE_COMPILE_CACHE: join(run.directory, "compile-cache"),
+  };
   const job: Job = {
     name: JOB_NAME,
     execution: run.execution,
     tasks: options.tasks,
     parallelism: options.parallelism,
     maxRetries: MAX_RETRIES,
-    command: taskCommand(await buildImage(join(run.directory, "image"))),
-    env: {
-      ...inherited(["PATH"]),
-      KEYBRAKE_URL: run.proxy.url,
-      KEYBRAKE_VAULT_KEY: run.vaultKey,
-      BILLING_CUSTOMERS_FILE: customersFile,
-      // Some 560 processes load the same SDK: the compiled code is kept from one to the next.
-      NODE_COMPILE_CACHE: join(run.directory, "compile-cache"),
-    },
+    containers: [{ command: [process.execPath, "--require", image.misfortune, image.task], env }],
     logFd,
     taskTimeoutMs: TASK_TIMEOUT_MS,
     signal: run.signal,
     onEnd: (_task, _attempt, succeeded) => run.progress.attemptEnded(succeeded),
   };
   try {
-    return await runJob(job);
+    const result = await runJob(job);
+    run.signal.throwIfAborted();
+    return result;
   } finally {
     closeSync(logFd);
   }
-}
-
-function taskCommand({ task: program, misfortune: preload }: Image): Job["command"] {
-  return (task, attempt) => {
-    const misfortune = misfortuneOf(task, attempt);
-    return misfortune === null
-      ? { args: [program] }
-      : { args: ["--require", preload, program], env: { DEMO_MISFORTUNE: misfortune } };
-  };
-}
-
-/** Every tenth task dies once, and of those every fourth dies twice; the ways take turns. */
-function misfortuneOf(task: number, attempt: number): "exit" | "kill" | "kill-in-flight" | null {
-  const dies = (attempt === 0 && task % 10 === 3) || (attempt === 1 && task % 40 === 3);
-  return dies ? (["exit", "kill", "kill-in-flight"] as const)[(Math.floor(task / 10) + attempt) % 3]! : null;
 }
 
 function inherited(names: readonly string[]): Record<string, string> {

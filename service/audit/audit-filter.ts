@@ -1,15 +1,11 @@
-/** The audit's filters as they come in a query, and the pages of calls that match them. */
+/** The audit's filters as they come in a query, and the walk through all pages. */
 import { z } from "zod";
-import type { Call } from "../ledger/types.ts";
-import type { CallFilter, Page, Store } from "../stores/store.ts";
+import type { Page } from "../stores/store.ts";
 
 /** Rows of one JSON page. A page of a stream is smaller: it is one turn of the event loop, and calls wait for it. */
 const MAX_PAGE = 1000;
 export const DEFAULT_PAGE = 100;
 export const STREAM_PAGE = 100;
-
-/** Pages of the store read for one answer, once it has a row. */
-const MAX_ROUNDS = 20;
 
 const name = (max: number, pattern: RegExp, sentence: string) => z.string().max(max, sentence).regex(pattern, sentence);
 
@@ -54,8 +50,8 @@ export const pageFields = {
 };
 
 export const filterFields = {
-  label: labelText.optional().meta({ description: "Calls whose label, or bound execution, is this." }),
-  execution: labelText.optional(),
+  label: labelText.optional().meta({ description: "Calls of the keys whose label, or bound execution, is this." }),
+  execution: labelText.optional().meta({ description: "Calls of the key that is bound to this execution." }),
   key_id: name(64, /^[A-Za-z0-9_-]{1,64}$/, "must be a key's id").optional(),
   task_index: whole(0, 999_999).optional(),
   vendor: name(64, /^[A-Za-z0-9_.-]{1,64}$/, "must be a vendor's id").optional(),
@@ -70,47 +66,6 @@ export const filterFields = {
 
 const filterSchema = z.strictObject(filterFields);
 export type AuditFilter = z.output<typeof filterSchema>;
-
-/** @param owner Whose calls; `null`: everybody's. */
-function storeFilter(filter: AuditFilter, owner: string | null): CallFilter {
-  const label = filter.label ?? filter.execution;
-  return {
-    ...(label !== undefined && { label }),
-    ...(owner !== null && { owner }),
-    ...(filter.key_id !== undefined && { keyIds: [filter.key_id] }),
-    ...(filter.task_index !== undefined && { taskIndex: filter.task_index }),
-    ...(filter.vendor !== undefined && { vendor: filter.vendor }),
-    ...(filter.state !== undefined && { state: filter.state }),
-    ...(filter.since !== undefined && { since: filter.since }),
-    ...(filter.until !== undefined && { until: filter.until }),
-  };
-}
-
-/**
- * One page, newest first. The store's `label` also matches executions; the filter `execution` alone is exact, so what only the
- * label matched is left out here, and the page is filled from the rows behind it.
- */
-export async function readCalls(
-  store: Pick<Store, "listCalls">,
-  filter: AuditFilter,
-  owner: string | null,
-  limit: number,
-  from: string | null,
-): Promise<Page<Call>> {
-  const items: Call[] = [];
-  let cursor = from;
-  for (let round = 1; ; round += 1) {
-    const page = await store.listCalls(storeFilter(filter, owner), limit - items.length, cursor);
-    cursor = page.cursor;
-    for (const call of page.items) {
-      if (filter.execution === undefined || call.execution === filter.execution) items.push(call);
-    }
-    // A page without rows that is not the last would look like the end, so at least one is found.
-    if (cursor === null || items.length >= limit || (round >= MAX_ROUNDS && items.length > 0)) break;
-    await new Promise(setImmediate);
-  }
-  return { items, cursor };
-}
 
 /** Every page behind `first`, with a turn of the event loop between two, so that an export never holds up the proxy's calls. */
 export async function* allPages<T>(first: Page<T>, next: (cursor: string) => Promise<Page<T>>): AsyncGenerator<T[]> {

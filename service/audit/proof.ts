@@ -17,6 +17,8 @@ export interface ProofEnd {
   chainHead: string;
   verified: boolean;
   fault: string | null;
+  /** The records' time is over: nothing is proved, and sums and head are what the key's document says. */
+  retentionPassed: boolean;
 }
 
 /** Yields the records in their order; returns what they prove. */
@@ -48,7 +50,14 @@ export async function* walkProof(
     chainHead: verifier.head,
     verified: fault === null,
     fault,
+    retentionPassed: false,
   };
+}
+
+/** For a key whose records are not kept any more. */
+export function noProof({ capMicros, spentMicros, reservedMicros, chainHead }: KeyState): ProofEnd {
+  const said = { capMicros, spentMicros, reservedMicros, chainHead };
+  return { ...said, records: 0, verified: false, fault: null, retentionPassed: true };
 }
 
 function misfit(chain: ChainVerifier, capMicros: number | null, key: KeyState): string | null {

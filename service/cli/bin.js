@@ -1,7 +1,11 @@
 #!/usr/bin/env node
 // Plain JavaScript: it must run on an old Node to say that Node is too old.
+const [command, ...args] = process.argv.slice(2);
 const [major, minor] = process.versions.node.split(".").map(Number);
-if (major > 22 || (major === 22 && minor >= 19)) {
+if (command === "exec" && args[0] !== "--help" && args[0] !== "-h") {
+  const { exec } = await import("./exec/exec.js");
+  await exec(args);
+} else if (major > 22 || (major === 22 && minor >= 19)) {
   const { runFromShell } = await import("./main.ts");
   await runFromShell();
 } else {

@@ -4,9 +4,13 @@ import { Refusal } from "../errors.ts";
 import service from "../package.json" with { type: "json" };
 import { addAudit } from "./commands/audit.ts";
 import { addCalls } from "./commands/calls.ts";
+import { addExec } from "./commands/exec.ts";
+import { addIssuers } from "./commands/issuers.ts";
 import { addKeys } from "./commands/keys.ts";
 import { addQuote } from "./commands/quote.ts";
 import { addReconcile } from "./commands/reconcile.ts";
+import { addRun } from "./commands/run.ts";
+import { addSecrets } from "./commands/secrets.ts";
 import { addServe } from "./commands/serve.ts";
 import { CommandFailure, UsageFailure } from "./failure.ts";
 import type { Surroundings } from "./surroundings.ts";
@@ -18,7 +22,8 @@ Examples:
   $ keybrake audit --label billing-1 --format csv > billing-1.csv
   $ keybrake quote --vendor stripe -- POST /v1/payment_intents amount=4000 currency=usd
 
-The proxy is found by KEYBRAKE_URL (default http://127.0.0.1:8080) and KEYBRAKE_ADMIN_KEY, or by --url and --admin-key-file.
+The proxy is found by KEYBRAKE_URL (default http://127.0.0.1:8080) and KEYBRAKE_ADMIN_KEY
+(or KEYBRAKE_TOKEN: an ID token or issuer key), or by --url, --admin-key-file and --token-file.
 A table on a terminal, JSON when piped or with --json.
 Exit codes: 0 done, 1 refused or failed, 2 wrong usage.`;
 
@@ -43,7 +48,11 @@ function buildProgram(around: Surroundings): Command {
   addAudit(program, around);
   addCalls(program, around);
   addReconcile(program, around);
+  addIssuers(program, around);
+  addRun(program, around);
+  addExec(program);
   addQuote(program, around);
+  addSecrets(program, around);
   return program;
 }
 

@@ -1,5 +1,5 @@
 /** The control plane over HTTP, as the commands see it: JSON objects, or a failure in one sentence. */
-import { adminKey, type ConnectionOptions, proxyUrl } from "./connection.ts";
+import { type ConnectionOptions, type Credential, credential, proxyUrl } from "./connection.ts";
 import { CommandFailure } from "./failure.ts";
 import type { Surroundings } from "./surroundings.ts";
 
@@ -25,18 +25,18 @@ export function isFields(value: unknown): value is Fields {
 
 export class ProxyClient {
   readonly #base: string;
-  readonly #key: string;
+  readonly #credential: Credential;
   readonly #fetch: typeof fetch;
 
-  private constructor(url: URL, key: string, fetching: typeof fetch) {
+  private constructor(url: URL, held: Credential, fetching: typeof fetch) {
     this.#base = url.href.replace(/\/$/, "");
-    this.#key = key;
+    this.#credential = held;
     this.#fetch = fetching;
   }
 
-  /** Throws `UsageFailure` when the options and variables name no proxy or no key. */
+  /** Throws `UsageFailure` when the options and variables name no proxy or no credential. */
   static async open(around: Surroundings, options: ConnectionOptions): Promise<ProxyClient> {
-    return new ProxyClient(proxyUrl(around, options), await adminKey(around, options), around.fetch);
+    return new ProxyClient(proxyUrl(around, options), await credential(around, options), around.fetch);
   }
 
   get(path: string, query: Query = {}): Promise<Fields> {
@@ -78,7 +78,7 @@ export class ProxyClient {
   }
 
   #send(method: string, target: string, accept: string, body?: Fields): Promise<Response> {
-    const headers: Record<string, string> = { authorization: `Bearer ${this.#key}`, accept };
+    const headers: Record<string, string> = { authorization: `Bearer ${this.#credential.text}`, accept };
     if (body) headers["content-type"] = "application/json";
     return this.#guarded(
       this.#fetch(`${this.#base}${target}`, {
@@ -115,9 +115,7 @@ export class ProxyClient {
     if (status < 400) return value;
     const message = typeof value.message === "string" ? value.message : `the proxy answered ${status}`;
     if (value.code !== "unauthenticated") throw new CommandFailure(message);
-    throw new CommandFailure(
-      `${message.replace(/[.\s]*$/, "")}: check KEYBRAKE_ADMIN_KEY or --admin-key-file against the key of ${this.#base}.`,
-    );
+    throw new CommandFailure(`${message.replace(/[.\s]*$/, "")}: ${this.#credential.advice} ${this.#base}.`);
   }
 }
 

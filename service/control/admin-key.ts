@@ -13,7 +13,14 @@ import type { Authenticate, Principal } from "./principal.ts";
 /** Name of the store's setting that keeps the hash of a key we made. */
 const SETTING = "admin_key_hash";
 
-const admin: Principal = { owner: "admin", by: "admin key", may: "everything", sees: null };
+const admin: Principal = {
+  owner: "admin",
+  by: "admin key",
+  may: "everything",
+  sees: null,
+  policy: null,
+  account: null,
+};
 
 const digest = (salt: Buffer, key: string): Buffer => createHmac("sha256", salt).update(key).digest();
 

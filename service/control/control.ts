@@ -6,13 +6,22 @@ import express, { type Express, type NextFunction, type Request, type Response }
 import { Gate } from "../audit/gate.ts";
 import { Refusal } from "../errors.ts";
 import { answerRefusal, asRefusal } from "./answer-refusal.ts";
+import { logRequests, tellAnswer, tellRoute } from "./control-line.ts";
 import { authenticate, demand } from "./principal.ts";
 import { MAX_BODY_BYTES, readBody, readQuery } from "./read-input.ts";
 import type { Answer, ControlDeps, Route, RouteDeps } from "./route.ts";
 import { routes } from "./routes.ts";
 
 /** Headers that decide something here, so each may be sent once only. */
-const singleHeaders = new Set(["authorization", "content-type", "content-length", "content-encoding", "accept"]);
+const singleHeaders = new Set([
+  "authorization",
+  "content-type",
+  "content-length",
+  "content-encoding",
+  "accept",
+  "x-cloudscheduler-jobname",
+  "x-cloudscheduler-scheduletime",
+]);
 
 /** Exports, proofs and summaries at one time. */
 const MAX_LONG_ANSWERS = 4;
@@ -28,6 +37,7 @@ export function buildControl(given: ControlDeps): Express {
   app.enable("strict routing");
   app.set("query parser", false);
 
+  app.use(logRequests(deps));
   app.use(everyAnswer);
   for (const route of routes) {
     if (route.may === null) app[route.method](expressPath(route), serve(route, deps));
@@ -76,6 +86,7 @@ function serve(route: Route, deps: RouteDeps) {
     ),
   ];
   return async (request: Request, response: Response): Promise<void> => {
+    tellRoute(request, response, route);
     const principal = response.locals.principal;
     if (route.may !== null) demand(principal, route.may);
     const params: Record<string, string> = {};
@@ -104,7 +115,9 @@ function serve(route: Route, deps: RouteDeps) {
             route.bodyOptional ?? route.method !== "post",
           );
     const query = readQuery(route.query, request.url);
-    await send(response, await route.handle({ principal, params, query, body, accept }, deps));
+    const answer = await route.handle({ principal, params, query, body, accept, headers: request.headers }, deps);
+    tellAnswer(response, answer);
+    await send(response, answer);
   };
 }
 

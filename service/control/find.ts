@@ -1,4 +1,5 @@
 /** The key or call that a path names, as far as the caller may know of it. */
+import { isPast, mayBePast } from "../audit/retention.ts";
 import { Refusal } from "../errors.ts";
 import type { Call, KeyState } from "../ledger/types.ts";
 import { type Principal, visible } from "./principal.ts";
@@ -15,13 +16,20 @@ export async function findKey(
   return key;
 }
 
-/** Throws `not_found`, also for a call that the caller may not see. */
+/** Throws `not_found`, also for a call that the caller may not see, and for one that is not kept any more. */
 export async function findCall(
-  { store }: Pick<ControlDeps, "store">,
+  { store, clock, retentionMs }: Pick<ControlDeps, "store" | "clock" | "retentionMs">,
   principal: Principal,
   callId: string | undefined,
 ): Promise<Call> {
   const call = callId === undefined ? null : await store.findCall(callId);
-  if (!call || !visible(principal, call)) throw new Refusal("not_found", "there is no call with this call_id");
+  if (!call || !visible(principal, call)) throw noCall();
+  const retention = { retentionMs, now: clock.now() };
+  if (mayBePast(call, retention)) {
+    const key = await store.read(call.keyId, []);
+    if (key && isPast(key.state, retention)) throw noCall();
+  }
   return call;
 }
+
+const noCall = (): Refusal => new Refusal("not_found", "there is no call with this call_id");

@@ -2,7 +2,7 @@
 import { z } from "zod";
 import { labelText } from "../audit/audit-filter.ts";
 import { capUsd, priceUsd } from "./dollars.ts";
-import { parseLifetime } from "./duration.ts";
+import { lifetimeText } from "./duration.ts";
 
 /** Calls of one key at one time when `limits.concurrency` is not given. */
 export const DEFAULT_CONCURRENCY = 256;
@@ -14,8 +14,6 @@ const whole = (most: number) => {
   const error = `must be a whole number from 1 to ${most}`;
   return z.int({ error }).min(1, error).max(most, error);
 };
-
-const lifetimeSentence = 'must be a lifetime up to 30 days: "90s", "5m", "2h", "30d"';
 
 export const limitsBody = z.strictObject({
   per_call_usd: priceUsd.optional(),
@@ -36,15 +34,7 @@ export const issueBody = z.strictObject({
     .array(z.string().min(1, endpointSentence).max(300, endpointSentence))
     .min(1, "must list at least one endpoint, or `*` for all that is priced or free")
     .max(200, "must list at most 200 endpoints"),
-  expires_in: z
-    .string({ error: lifetimeSentence })
-    .transform((text, context) => {
-      const ms = parseLifetime(text);
-      if (ms !== null) return ms;
-      context.addIssue({ code: "custom", message: lifetimeSentence });
-      return z.NEVER;
-    })
-    .meta({ description: 'Lifetime up to 30 days: "90s", "5m", "2h", "30d".' }),
+  expires_in: lifetimeText,
   label: labelText.optional(),
   agent_run_label: labelText.optional().meta({ description: "Another name of `label`." }),
   execution: labelText

@@ -3,7 +3,8 @@ import { Refusal } from "../errors.ts";
 import type { IssueRequest } from "../ledger/ledger.ts";
 import { formatUsd } from "../money.ts";
 import { nearest } from "../nearest.ts";
-import { DAY_MS } from "./duration.ts";
+import { capsFor } from "../policies/grant.ts";
+import { scopeEndpoints, sharedPath } from "../policies/scope-endpoints.ts";
 import { DEFAULT_CONCURRENCY, type IssueBody } from "./issue-body.ts";
 import type { Principal } from "./principal.ts";
 import type { BudgetVendor } from "./route.ts";
@@ -27,7 +28,7 @@ export function toIssueRequest(
     asked: canonicalAsked(body, chosen),
     scope: {
       vendors: chosen.map((vendor) => vendor.id),
-      allowedEndpoints: checkEndpoints(body.allowed_endpoints, chosen),
+      allowedEndpoints: scopeEndpoints(body.allowed_endpoints, chosen),
       accounts: [...new Set(body.accounts)],
       perCallMicros: limits?.per_call_usd ?? null,
       callsPerMinute: limits?.calls_per_minute ?? null,
@@ -65,27 +66,9 @@ function chooseVendors({ vendor, vendors }: IssueBody, known: ReadonlyMap<string
       : `this proxy has ${names.join(", ") || "none; set KEYBRAKE_VENDORS"}`;
     throw invalid(`there is no vendor \`${id}\`; ${fix}`);
   });
-  for (const [index, left] of chosen.entries()) {
-    for (const right of chosen.slice(index + 1)) {
-      const shared = overlap(left, right) ?? overlap(right, left);
-      if (shared === null) continue;
-      throw invalid(`${left.id} and ${right.id} both have the path ${shared}; issue one key for each`);
-    }
-  }
+  const shared = sharedPath(chosen);
+  if (shared !== null) throw invalid(`${shared}; issue one key for each`);
   return chosen;
-}
-
-/** A bare path of `left` that `right` would answer too: then the vendor of such a request could not be told. */
-function overlap(left: BudgetVendor, right: BudgetVendor): string | null {
-  for (const { endpoint } of left.endpoints) {
-    const path = endpoint.slice(endpoint.indexOf(" ") + 1);
-    const segments = path
-      .split("/")
-      .slice(1)
-      .map((segment) => segment.replace(/\{[^}]*\}/g, "x"));
-    if (left.ownsPath(segments) && right.ownsPath(segments)) return path;
-  }
-  return null;
 }
 
 function chooseCaps(body: IssueBody): Pick<IssueRequest, "capMicros" | "dailyCapMicros"> {
@@ -93,37 +76,7 @@ function chooseCaps(body: IssueBody): Pick<IssueRequest, "capMicros" | "dailyCap
   if (cap === undefined && daily === undefined) {
     throw invalid('the cap is missing; send `usd_cap` for the key\'s life, such as "500.00", or `daily_usd_cap`');
   }
-  // A key that lives a day or less gets one window for its life: a job that runs across midnight must not spend twice.
-  if (daily !== undefined && body.expires_in <= DAY_MS) {
-    return { capMicros: Math.min(cap ?? daily, daily), dailyCapMicros: null };
-  }
-  return { capMicros: cap ?? null, dailyCapMicros: daily ?? null };
-}
-
-/** As the scope keeps them: bare with one vendor, `vendor:entry` with several. */
-function checkEndpoints(entries: readonly string[], vendors: readonly BudgetVendor[]): string[] {
-  const [only] = vendors;
-  const single = vendors.length === 1;
-  const names = vendors.map(({ id }) => id);
-  const checked = entries.flatMap((entry) => {
-    const prefixed = /^([^\s:/]+):(.*)$/s.exec(entry);
-    const vendor = prefixed ? vendors.find((candidate) => candidate.id === prefixed[1]) : single ? only : undefined;
-    if (!prefixed && !single && entry === "*") return vendors.map((each) => `${each.id}:*`);
-    if (prefixed && !vendor) {
-      throw invalid(
-        `\`${entry.slice(0, 200)}\` names a vendor that this key is not for; it is for ${names.join(", ")}`,
-      );
-    }
-    if (!vendor) {
-      const example = `${names[0]}:${entry}`.slice(0, 200);
-      throw invalid(`with several vendors an endpoint names its own: write \`${example}\``);
-    }
-    const bare = prefixed ? prefixed[2]! : entry;
-    const wrong = vendor.checkAllowed(bare);
-    if (wrong !== null) throw invalid(`\`allowed_endpoints\`: ${wrong}`);
-    return [single ? bare : `${vendor.id}:${bare}`];
-  });
-  return [...new Set(checked)];
+  return capsFor(cap ?? null, daily ?? null, body.expires_in);
 }
 
 /**

@@ -39,7 +39,14 @@ function describe(): JsonSchema {
     security: [{ adminKey: [] }],
     paths,
     components: {
-      securitySchemes: { adminKey: { type: "http", scheme: "bearer", description: "The proxy's admin key." } },
+      securitySchemes: {
+        adminKey: {
+          type: "http",
+          scheme: "bearer",
+          description:
+            "The proxy's admin key, an issuer key, or a Google-signed ID token of an account that a policy lists.",
+        },
+      },
       schemas,
     },
   };

@@ -20,6 +20,7 @@ export function renderKey(key: KeyState, now: number): z.infer<typeof keyShape> 
     vendors: scope.vendors,
     allowed_endpoints: scope.allowedEndpoints,
     accounts: scope.accounts,
+    reduced: key.reduced ?? [],
     limits: {
       ...moneyOrNull("per_call", scope.perCallMicros),
       calls_per_minute: scope.callsPerMinute,

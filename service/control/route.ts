@@ -2,16 +2,19 @@
  * One route: what it takes, what it answers, and the function that does it. `control.ts` serves the routes, `openapi.ts`
  * describes them; neither knows more of a route than this.
  */
-import type { ServerResponse } from "node:http";
+import type { IncomingHttpHeaders, ServerResponse } from "node:http";
 import type { z } from "zod";
 import type { Gate } from "../audit/gate.ts";
 import type { Clock } from "../clock.ts";
 import type { Code } from "../errors.ts";
 import type { Ledger } from "../ledger/ledger.ts";
 import type { Logger } from "../log.ts";
+import type { Policies } from "../policies/policies.ts";
+import type { Setup } from "../setup/setup.ts";
 import type { Store } from "../stores/store.ts";
 import type { VaultKeys } from "../vault-key.ts";
 import type { Vendor } from "../vendors/vendor.ts";
+import type { Issuers } from "./issuers.ts";
 import type { Authenticate, Permission, Principal } from "./principal.ts";
 
 /** What a reconciliation did: how many calls it settled, released and left unknown, and whatever else it counts. */
@@ -33,8 +36,17 @@ export interface ControlDeps {
   vaultKeys: VaultKeys;
   clock: Clock;
   log: Logger;
+  /** How long after a key's end its calls and records are kept; `null`: the store forgets nothing. */
+  retentionMs: number | null;
   authenticate: readonly Authenticate[];
+  /** `null`: this proxy has none, so only the admin key counts. */
+  policies: Policies | null;
+  issuers: Issuers;
   reconcile(): Promise<Reconciled>;
+  /** `null`: this proxy has no policies, so it launches no jobs. */
+  setup: Setup | null;
+  /** Google Cloud project of the traces; without it the trace's bare id is logged. */
+  traceProject?: string | null;
 }
 
 export interface RouteDeps extends ControlDeps {
@@ -50,6 +62,8 @@ export interface ControlRequest<Query, Body> {
   body: Body;
   /** First acceptable media type of the route's answers. */
   accept: string;
+  /** Names in lower case. */
+  headers: IncomingHttpHeaders;
 }
 
 export type Answer =

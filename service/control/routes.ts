@@ -2,8 +2,11 @@
 import type { Route } from "./route.ts";
 import { audit } from "./routes/audit.ts";
 import { auditSummary } from "./routes/audit-summary.ts";
+import { claim } from "./routes/claim.ts";
 import { health } from "./routes/health.ts";
 import { issueKey } from "./routes/issue-key.ts";
+import { createIssuer, listIssuers, revokeIssuer } from "./routes/issuers.ts";
+import { launch } from "./routes/launch.ts";
 import { listKeys } from "./routes/list-keys.ts";
 import { pauseKey } from "./routes/pause-key.ts";
 import { proof } from "./routes/proof.ts";
@@ -32,6 +35,11 @@ export const routes: readonly Route[] = [
   settleCall,
   releaseCall,
   reconcile,
+  createIssuer,
+  listIssuers,
+  revokeIssuer,
+  launch,
+  claim,
   health,
   showOpenapi,
 ];

@@ -32,6 +32,9 @@ export const keyShape = z
     vendors: z.array(z.string()),
     allowed_endpoints: z.array(z.string()),
     accounts: z.array(z.string()),
+    reduced: z
+      .array(z.string())
+      .meta({ description: "Fields that the caller's policy granted less of than was asked, such as `usd_cap`." }),
     limits: z.strictObject({
       per_call_usd: usd.nullable(),
       per_call_micros: micros.nullable(),
@@ -141,7 +144,9 @@ export const callDetailShape = z
   .strictObject({
     ...callShape.shape,
     transitions: z.array(recordShape).meta({ description: "Its records in the key's hash chain, in order." }),
-    transitions_left_off: count.meta({ description: "Older transitions that are not shown." }),
+    transitions_left_off: count.meta({
+      description: "Transitions that are not shown: older ones, and those past the retention.",
+    }),
   })
   .meta({ id: "CallDetail" });
 
@@ -186,6 +191,10 @@ const proofEnd = {
   chain_head: z.string(),
   verified: z.boolean().meta({ description: "Every hash fits, and the records add up to the key's balance." }),
   fault: z.string().nullable().meta({ description: "What does not fit." }),
+  retention_passed: z.boolean().meta({
+    description:
+      "The records are not kept any more, since the key's end and the days of retention are over: nothing is proved, and the balance and the head are what the key's document says.",
+  }),
 };
 
 export const proofEndShape = z.strictObject(proofEnd).meta({ id: "ProofEnd" });
@@ -197,5 +206,62 @@ export const proofShape = z
 export const reconcileShape = z
   .looseObject({ settled: count, released: count, unknown: count })
   .meta({ id: "Reconciled" });
+
+export const claimedShape = z
+  .strictObject({
+    key_id: z.string(),
+    vault_key: z.string().meta({ description: "The secret text, `vk_…`." }),
+    run_id: z.string().nullable().meta({ description: "The run that started the execution; `null`: none did." }),
+    variables: z
+      .array(
+        z.strictObject({
+          name: z.string(),
+          kind: z.enum(["credential", "path", "text"]).meta({
+            description:
+              "`credential`: the vault key, to which a task appends `~<index>~<attempt>`. `path`: the proxy's URL with this path behind it. `text`: as it is.",
+          }),
+          value: z.string(),
+        }),
+      )
+      .meta({ description: "What the tasks need in their environment." }),
+  })
+  .meta({ id: "ClaimedKey" });
+
+export const launchedShape = z
+  .strictObject({
+    run_id: z.string().meta({ description: "Name of the run: the same for every request that means it." }),
+    state: z.enum(["started", "skipped"]).meta({
+      description: "`skipped`: the job runs one at a time, another run goes on, and this one has no key.",
+    }),
+    execution: z.string().nullable().meta({ description: "Short name of the Cloud Run execution." }),
+    key_id: z.string().nullable(),
+    label: z.string().nullable().meta({ description: "The key's label." }),
+    key: keyShape.nullable().meta({ description: "The key's live balance." }),
+  })
+  .meta({ id: "LaunchedRun" });
+
+export const issuerShape = z
+  .strictObject({
+    issuer_id: z.string(),
+    policy: z.string().meta({ description: "Policy that the key's holder acts under." }),
+    label: z.string().nullable(),
+    status: z.enum(["active", "revoked"]),
+    created_at: time,
+    created_by: z.string(),
+    revoked_at: time.nullable(),
+    revoked_by: z.string().nullable(),
+  })
+  .meta({ id: "Issuer" });
+
+export const issuedIssuerShape = z
+  .strictObject({
+    ...issuerShape.shape,
+    issuer_key: z.string().meta({ description: "The secret text, `kbi_…`: shown in this answer only." }),
+  })
+  .meta({ id: "IssuedIssuer" });
+
+export const issuerListShape = z
+  .strictObject({ issuers: z.array(issuerShape), next_cursor: cursor })
+  .meta({ id: "IssuerList" });
 
 export const healthShape = z.strictObject({ status: z.literal("ok") }).meta({ id: "Health" });

@@ -13,7 +13,9 @@ import type { VerifiedKeys } from "./verified-keys.ts";
  * Throws `key_invalid`, `key_revoked`, `key_expired`, `key_paused`, `request_invalid`.
  */
 export async function authenticate(plane: DataPlane, exchange: Exchange, headers: RequestHeaders): Promise<KeyState> {
-  const presented = presentedKey(plane, headers);
+  const presented =
+    presentedKey(plane, headers) ?? ((await plane.keys.readyForMissing()) ? presentedKey(plane, headers) : null);
+  if (!presented) throw invalid();
   const key = plane.ledger.peek(presented.keyId) ?? (await plane.ledger.key(presented.keyId));
   if (!key || key.pepperVersion !== presented.pepperVersion) throw invalid();
   exchange.key = key;
@@ -29,7 +31,7 @@ const invalid = () =>
   new Refusal("key_invalid", "send a vault key of this proxy where the vendor's SDK sends its credential");
 
 /** In Authorization, else where one of the vendors' SDKs puts its credential. */
-function presentedKey(plane: DataPlane, headers: RequestHeaders): ParsedVaultKey {
+function presentedKey(plane: DataPlane, headers: RequestHeaders): ParsedVaultKey | null {
   if (headers.authorization !== undefined) return ofAuthorization(plane.keys, headers.authorization);
   for (const name of plane.credentialHeaders) {
     const value = headers[name];
@@ -37,16 +39,14 @@ function presentedKey(plane: DataPlane, headers: RequestHeaders): ParsedVaultKey
     const key = value === undefined ? null : plane.keys.verify(value.slice(value.indexOf(" ") + 1));
     if (key) return key;
   }
-  throw invalid();
+  return null;
 }
 
 /** Bearer, or the user or password of Basic. Two vault keys in one credential are none. */
-function ofAuthorization(keys: VerifiedKeys, authorization: string): ParsedVaultKey {
+function ofAuthorization(keys: VerifiedKeys, authorization: string): ParsedVaultKey | null {
   const [scheme, credential, more] = authorization.split(" ", 3);
-  if (!scheme || !credential || more !== undefined) throw invalid();
-  const key = scheme.toLowerCase() === "basic" ? ofBasic(keys, credential) : keys.verify(credential);
-  if (!key) throw invalid();
-  return key;
+  if (!scheme || !credential || more !== undefined) return null;
+  return scheme.toLowerCase() === "basic" ? ofBasic(keys, credential) : keys.verify(credential);
 }
 
 function ofBasic(keys: VerifiedKeys, credential: string): ParsedVaultKey | null {

@@ -1,14 +1,20 @@
 /**
  * One log line per call, in Cloud Logging's fields (https://cloud.google.com/logging/docs/structured-logging, read 2026-11).
  * The list of fields is closed; what a user wrote appears as a value only, and no key, secret, body or query at all.
+ * There is no `httpRequest`: Cloud Run writes a line with it for every request, which this one is joined to by the trace.
  */
+import { traceFields } from "../trace.ts";
 import type { DataPlane } from "./data-plane.ts";
 import type { Exchange } from "./exchange.ts";
 
 export function logCall(plane: DataPlane, exchange: Exchange): void {
-  const { key, operation, vendor, quote } = exchange;
+  const { headers, key, operation, vendor, quote } = exchange;
+  const trace = traceFields(
+    { traceparent: headers?.traceparent, cloudTrace: headers?.["x-cloud-trace-context"] },
+    plane.traceProject,
+  );
   const line = {
-    ...traceOf(plane, exchange),
+    ...trace,
     "logging.googleapis.com/labels": {
       key_id: key?.keyId,
       label: key?.label,
@@ -30,21 +36,4 @@ export function logCall(plane: DataPlane, exchange: Exchange): void {
   };
   if (exchange.status >= 500 || exchange.state === "unknown" || exchange.pending) plane.log.warn(line, "call");
   else plane.log.info(line, "call");
-}
-
-const traceparent = /^[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}$/;
-const cloudTrace = /^([0-9a-f]{32})(?:\/\d{1,20})?(?:;o=\d)?$/;
-
-/** From `traceparent` (W3C), else from Google's older header. */
-function traceOf(plane: DataPlane, exchange: Exchange): Record<string, string> {
-  const { headers } = exchange;
-  const parent = headers?.traceparent === undefined ? null : traceparent.exec(headers.traceparent);
-  const google = headers?.["x-cloud-trace-context"];
-  const trace = parent?.[1] ?? (google === undefined ? undefined : cloudTrace.exec(google)?.[1]);
-  if (trace === undefined) return {};
-  const { traceProject } = plane;
-  const name = traceProject === null ? trace : `projects/${traceProject}/traces/${trace}`;
-  return parent
-    ? { "logging.googleapis.com/trace": name, "logging.googleapis.com/spanId": parent[2]! }
-    : { "logging.googleapis.com/trace": name };
 }

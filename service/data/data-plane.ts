@@ -5,6 +5,7 @@ import { Refusal } from "../errors.ts";
 import type { Ledger } from "../ledger/ledger.ts";
 import type { KeyState } from "../ledger/types.ts";
 import type { Logger } from "../log.ts";
+import type { Metrics } from "../metrics/metrics.ts";
 import type { SecretSource } from "../secrets/secrets.ts";
 import type { VaultKeys } from "../vault-key.ts";
 import type { Vendor } from "../vendors/vendor.ts";
@@ -44,6 +45,8 @@ export interface DataPlaneOptions {
   limits: Limits;
   /** Google Cloud project of the traces; without it the trace's bare id is logged. */
   traceProject?: string | null;
+  /** Absent: nothing is counted. */
+  metrics?: Metrics | undefined;
   probe?: (step: Step, exchange: Exchange) => void;
 }
 
@@ -56,6 +59,7 @@ export class DataPlane {
   readonly log: Logger;
   readonly limits: Limits;
   readonly traceProject: string | null;
+  readonly metrics: Metrics | undefined;
   readonly probe: ((step: Step, exchange: Exchange) => void) | undefined;
   readonly upstreams: Upstreams;
   readonly seals: Seals;
@@ -79,6 +83,7 @@ export class DataPlane {
     this.log = options.log;
     this.limits = options.limits;
     this.traceProject = options.traceProject ?? null;
+    this.metrics = options.metrics;
     this.probe = options.probe;
     this.upstreams = new Upstreams(options.limits, options.origins ?? new Map());
     this.seals = new Seals(options.keys, options.random);

@@ -1,6 +1,6 @@
 /** One request and what has been learnt of it so far: what its answer and its log line are made from. */
 import type { IncomingMessage, ServerResponse } from "node:http";
-import type { Refusal } from "../errors.ts";
+import type { Code, Refusal } from "../errors.ts";
 import type { KeyState } from "../ledger/types.ts";
 import type { Operation, Quote, Vendor } from "../vendors/vendor.ts";
 import type { RequestHeaders } from "./headers.ts";
@@ -28,7 +28,7 @@ export class Exchange {
   /** The outcome is not in the ledger yet. */
   pending = false;
   /** Catalogue code of the refusal that was answered. */
-  code: string | null = null;
+  code: Code | null = null;
   /** Status answered to the client. */
   status = 0;
   vendorStatus: number | null = null;

@@ -9,6 +9,7 @@ import { answer, answerStream, passedHeaders } from "./answer.ts";
 import { authenticate } from "./authenticate.ts";
 import { readBody } from "./body.ts";
 import { logCall } from "./canonical-line.ts";
+import { countCall } from "./count-call.ts";
 import type { DataPlane } from "./data-plane.ts";
 import { ClientGone, type Exchange } from "./exchange.ts";
 import { finish } from "./finish.ts";
@@ -30,6 +31,7 @@ export async function handle(plane: DataPlane, exchange: Exchange): Promise<void
     else refuse(plane, exchange, asRefusal(error, plane.log));
   }
   logCall(plane, exchange);
+  countCall(plane, exchange);
 }
 
 async function live(plane: DataPlane, exchange: Exchange): Promise<void> {

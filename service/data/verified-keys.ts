@@ -22,4 +22,9 @@ export class VerifiedKeys {
     this.#verified.set(presented, key);
     return key;
   }
+
+  /** @returns true when a text that was `null` just now may verify: another instance rotated the pepper, and its version is here now. */
+  readyForMissing(): Promise<boolean> {
+    return this.#keys.readyForMissing();
+  }
 }

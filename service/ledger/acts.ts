@@ -35,6 +35,9 @@ export function actOn(draft: Draft, act: KeyAct): KeyState {
     case "raise":
       raise(draft, act);
       break;
+    case "bind":
+      bind(draft, act);
+      break;
   }
   return state;
 }
@@ -60,6 +63,20 @@ function raise(draft: Draft, { capMicros, by }: Extract<KeyAct, { act: "raise" }
   if (capMicros === state.capMicros) return;
   state.capMicros = capMicros;
   draft.record({ act: "raise", capMicros, by });
+}
+
+/** Also a key that has ended: what its execution did is found by the execution's name. */
+function bind(draft: Draft, { execution, by }: Extract<KeyAct, { act: "bind" }>): void {
+  const { state } = draft;
+  if (state.execution === execution) return;
+  if (state.execution !== null) {
+    throw new Refusal(
+      "call_state",
+      `key ${state.keyId} is of the execution ${state.execution}; an execution of its own needs a key of its own`,
+    );
+  }
+  state.execution = execution;
+  draft.record({ act: "bind", by, reason: execution });
 }
 
 /** Counts a refusal, and keeps a row of it while the key has room for one. */

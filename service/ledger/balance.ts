@@ -6,7 +6,7 @@ import { formatUsd } from "../money.ts";
 import type { KeyState } from "./types.ts";
 
 const MINUTE_MS = 60_000;
-const DAY_MS = 86_400_000;
+export const DAY_MS = 86_400_000;
 
 /** UTC date of a time, `2026-11-22`: the window of a daily cap. */
 export function windowOf(now: number): string {

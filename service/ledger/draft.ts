@@ -146,6 +146,13 @@ export class Draft {
     return writes;
   }
 
+  /** Each call that this draft writes, as it was and as it will be. */
+  *callChanges(): Generator<{ before: Call | null; after: Call }> {
+    for (const [id, { doc }] of this.#changes.c) {
+      if (doc) yield { before: this.#known.c.get(id) ?? null, after: doc as Call };
+    }
+  }
+
   /** Once the commit is durable this is what is known. Receipts are read when they are asked for. */
   teach(docs: DocCache): void {
     for (const kind of KINDS) {

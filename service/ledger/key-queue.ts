@@ -6,11 +6,14 @@
 import type { Clock, Random } from "../clock.ts";
 import { Refusal } from "../errors.ts";
 import type { Logger } from "../log.ts";
+import type { Metrics } from "../metrics/metrics.ts";
 import { type Commit, type CommitResult, type Store, StoreUnavailable, type Version } from "../stores/store.ts";
 import { evaluateBatch, type Job, MAX_WAITING, type Result, unavailable, Waiting } from "./batch.ts";
 import { DocCache, kindOf, nameOf } from "./doc-cache.ts";
 import { Draft } from "./draft.ts";
 import type { Decision, Decisions, Intent } from "./evaluate.ts";
+import { aliasRecords } from "./execution-alias.ts";
+import { movesOf } from "./moves.ts";
 import { COST_OVER_RESERVATION } from "./outcome.ts";
 import type { DocId, KeyState } from "./types.ts";
 
@@ -19,6 +22,8 @@ export interface QueueDeps {
   clock: Clock;
   random: Random;
   log: Logger;
+  /** Absent: nothing is counted. */
+  metrics?: Metrics | undefined;
 }
 
 /** Documents of each kind that are kept, while commits follow each other and when the key is idle: a proxy holds many idle keys. */
@@ -115,13 +120,14 @@ export class KeyQueue {
     } catch (error) {
       this.#forget();
       this.#deps.log.error({ err: error, key_id: this.keyId, calls: batch.length }, "ledger commit failed");
+      this.#deps.metrics?.uncommitted(batch.length);
       return batch.map((job) => ({ job, error: unavailable() }));
     }
   }
 
   async #commit(batch: readonly Job[]): Promise<readonly Result[]> {
     const started = this.#deps.clock.now();
-    const lost: { commit: Commit; results: Result[] }[] = [];
+    const lost: { commit: Commit; results: Result[]; count: (() => void) | undefined }[] = [];
     for (let tries = 0; ; tries += 1) {
       if (tries > 0 && this.#deps.clock.now() - started > BATCH_DEADLINE_MS)
         throw new StoreUnavailable("no commit in time");
@@ -134,16 +140,34 @@ export class KeyQueue {
       }
       const { draft } = attempt;
       const { page, writes } = draft;
-      const commit: Commit = { version: this.#version, state: draft.state, page, writes };
+      const bound = draft.state.execution !== this.#state?.execution;
+      const records = bound ? await aliasRecords(this.#deps, draft.state) : [];
+      const commit: Commit = { version: this.#version, state: draft.state, page, writes, records };
+      const count = this.#counting(draft, batch.length);
       const result = await this.#deps.store.commit(this.keyId, commit);
+      if (result.kind !== "committed") this.#deps.metrics?.repeated(result.kind);
       if (await this.#landed(draft, commit, result, tries)) {
+        count?.();
         this.#alarm(commit);
         return attempt.results;
       }
       // A commit whose answer was lost may also land after it was looked for: then the next one meets it.
-      for (const earlier of lost) if (await this.#applied(earlier.commit)) return earlier.results;
-      if (result.kind === "doubt") lost.push({ commit, results: attempt.results });
+      for (const earlier of lost) {
+        if (!(await this.#applied(earlier.commit))) continue;
+        earlier.count?.();
+        return earlier.results;
+      }
+      if (result.kind === "doubt") lost.push({ commit, results: attempt.results, count });
     }
+  }
+
+  /** To be called when the draft is durable. What it moves is looked up now: a lost answer makes the queue forget what was before. */
+  #counting(draft: Draft, calls: number): (() => void) | undefined {
+    const { clock, metrics } = this.#deps;
+    if (!metrics) return undefined;
+    const moves = movesOf(draft);
+    const sentAt = clock.now();
+    return () => metrics.committed({ calls, ms: clock.now() - sentAt, moves });
   }
 
   #draft(state: KeyState): Draft {

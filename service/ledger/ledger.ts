@@ -18,6 +18,10 @@ export interface IssueRequest {
   pepperVersion: number;
   /** Who asked, for the chain. */
   by: string;
+  /** Fields that a policy granted less of than was asked. */
+  reduced?: string[];
+  /** The sum of the caps that this policy may issue in one UTC day: counted in the commit that makes the key. */
+  day?: { policy: string; limitMicros: number };
 }
 
 export interface ReserveRequest {
@@ -84,7 +88,9 @@ export type KeyAct =
   | { act: "pause"; by: string; reason: string }
   | { act: "resume"; by: string }
   | { act: "raise"; capMicros: number; by: string }
-  | { act: "revoke"; by: string; reason: string };
+  | { act: "revoke"; by: string; reason: string }
+  /** Ties the key to the Cloud Run execution that it was made for. Throws `call_state` when it is tied to another. */
+  | { act: "bind"; execution: string; by: string };
 
 export interface Ledger {
   /** The key's state, from memory when this process holds it; `null` when there is none. */
@@ -94,7 +100,7 @@ export interface Ledger {
   /** What this process knows of the key now, without waiting. */
   peek(keyId: string): KeyState | null;
 
-  /** Get-or-create by (owner, label). Throws `label_conflict`, `label_retired`. */
+  /** Get-or-create by (owner, label). Throws `label_conflict`, `label_retired`, and `policy_denied` when the day's sum is reached. */
   issue(request: IssueRequest): Promise<{ created: boolean; key: KeyState }>;
   /** Throws `Refusal`, already counted and with its audit row (`cap_exhausted`, `key_revoked`, `in_progress`, …). Never answers before the commit is acknowledged. */
   reserve(keyId: string, request: ReserveRequest): Promise<Reservation>;

@@ -4,8 +4,9 @@ import { Refusal } from "../errors.ts";
 import { docAs, StoreUnavailable } from "../stores/store.ts";
 import { unavailable } from "./batch.ts";
 import { base32, callIdOf, objectKey } from "./identity.ts";
-import { issueKey } from "./issue.ts";
+import { existingKey, issueKey } from "./issue.ts";
 import { KeyQueue, type QueueDeps } from "./key-queue.ts";
+import { Lanes } from "./lanes.ts";
 import type { Ledger, Outcome } from "./ledger.ts";
 import type { Call, KeyState } from "./types.ts";
 
@@ -29,6 +30,8 @@ class StoreLedger implements Ledger {
   readonly #queues = new Map<string, KeyQueue>();
   /** Calls that this process is sending: call id → key id. */
   readonly #inFlight = new Map<string, string>();
+  /** Issues that one policy's day counts, by policy. */
+  readonly #days = new Lanes();
   #draining = false;
 
   constructor(deps: QueueDeps) {
@@ -49,7 +52,11 @@ class StoreLedger implements Ledger {
 
   issue: Ledger["issue"] = (request) =>
     guarded(async () => {
-      const issued = await issueKey(this.#deps, keyIdOf(request.owner, request.label), request);
+      const keyId = keyIdOf(request.owner, request.label);
+      const make = () => issueKey(this.#deps, keyId, request);
+      const issued = request.day
+        ? ((await existingKey(this.#deps, keyId, request)) ?? (await this.#days.run(request.day.policy, make)))
+        : await make();
       if (issued.version !== null) this.#queue(issued.key.keyId).adopt(issued.key, issued.version);
       return { created: issued.created, key: issued.key };
     });

@@ -33,6 +33,8 @@ export interface KeyState {
   /** The canonical request body as asked, label aside: what get-or-create compares. */
   asked: string;
   scope: Scope;
+  /** Fields of the request that a policy granted less of than was asked; none: absent. */
+  reduced?: string[];
   /** Version of the pepper that the key's text was made with. */
   pepperVersion: number;
   /** Lifetime cap; `null` when only a daily cap was asked for a lifetime of more than 24 h. */
@@ -180,6 +182,7 @@ export type Doc = DocTypes[keyof DocTypes];
 
 export type Act =
   | "issue"
+  | "bind"
   | "reserve"
   | "settle"
   | "release"

@@ -9,7 +9,7 @@ import { dirname } from "node:path";
 import type { Random } from "../clock.ts";
 import type { Store } from "../stores/store.ts";
 
-const PEPPER_BYTES = 32;
+export const PEPPER_BYTES = 32;
 const MAX_VERSIONS = 100;
 
 export type Peppers = ReadonlyMap<number, Buffer>;
@@ -94,7 +94,7 @@ function parse(path: string, text: string): Peppers {
   return peppers;
 }
 
-const settingOf = (version: number): string => `pepper_v${version}`;
+export const pepperSetting = (version: number): string => `pepper_v${version}`;
 
 /** Tells peppers apart, and tells nothing about them. */
 const fingerprint = (pepper: Buffer): string =>
@@ -102,14 +102,19 @@ const fingerprint = (pepper: Buffer): string =>
 
 /** True when keys of this store may have been made with a pepper already. */
 export async function usesPepper(store: Pick<Store, "setting">): Promise<boolean> {
-  return (await store.setting(settingOf(1))) !== null;
+  return (await store.setting(pepperSetting(1))) !== null;
+}
+
+/** Ties the store to one version. @returns false when the store was used with another pepper of that number. */
+export async function bindPepper(store: Pick<Store, "settingOnce">, version: number, pepper: Buffer): Promise<boolean> {
+  const mine = fingerprint(pepper);
+  return (await store.settingOnce(pepperSetting(version), mine)) === mine;
 }
 
 /** Ties the store to its peppers. Throws an `Error` with one sentence when a version is not the one it was used with. */
 export async function bindPeppers(store: Pick<Store, "settingOnce">, peppers: Peppers, path: string): Promise<void> {
   for (const [version, pepper] of peppers) {
-    const mine = fingerprint(pepper);
-    if ((await store.settingOnce(settingOf(version), mine)) === mine) continue;
+    if (await bindPepper(store, version, pepper)) continue;
     throw new Error(
       `KEYBRAKE_PEPPER: version ${version} in ${path} is not the one that this store's keys were made with; bring back the file that belongs to it.`,
     );

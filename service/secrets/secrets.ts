@@ -1,4 +1,4 @@
-/** Where the vendors' real secrets come from: `env:NAME`, `file:PATH` (and later Secret Manager). */
+/** Where the vendors' real secrets come from: `env:NAME`, `file:PATH`, or `projects/P/secrets/S` of Secret Manager. */
 export interface SecretSource {
   /** The secret of a vendor. Throws `Refusal("vendor_secret_unavailable")` naming the vendor and the reference, never the value. */
   get(vendorId: string): Promise<string>;

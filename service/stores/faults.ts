@@ -18,6 +18,8 @@ export interface FaultPlan {
   turns?: number;
 }
 
+/** `lost`: it was written, and the answer did not come. */
+export type RecordFault = "conflict" | "lost" | "unavailable";
 export type CommitFault = "conflict" | "doubt_applied" | "doubt_lost" | "unavailable";
 
 /** Mulberry32: small, and the same on every machine (https://gist.github.com/tommyettinger/46a874533244883189143505d203312c). */
@@ -47,6 +49,13 @@ export class Faults {
     if (conflict < (this.#plan.conflict ?? 0)) return "conflict";
     if (doubt < (this.#plan.doubt ?? 0)) return applied < 0.5 ? "doubt_applied" : "doubt_lost";
     return null;
+  }
+
+  /** Of a record written on its own: a doubtful answer is `StoreUnavailable`, whether it was written or not. */
+  record(): RecordFault | null {
+    const fault = this.commit();
+    if (fault === "doubt_applied") return "lost";
+    return fault === "doubt_lost" ? "unavailable" : fault;
   }
 
   read(): "unavailable" | null {

@@ -5,18 +5,25 @@
 import type { Clock } from "../clock.ts";
 import type { Call, ChainPage, Doc, DocId, KeyState, Receipt } from "../ledger/types.ts";
 import { checkLimit } from "./cursor.ts";
-import { type CommitFault, type FaultPlan, Faults } from "./faults.ts";
+import { type CommitFault, type FaultPlan, Faults, type RecordFault } from "./faults.ts";
 import { callMatches, isOpenCall, keyMatches } from "./filters.ts";
+import { MemoryRecords } from "./memory-records.ts";
 import { type PageRow, page, pageRow, type Row, withReceipt } from "./memory-rows.ts";
+import { checkRecordName, checkRecords } from "./records.ts";
 import {
   type CallFilter,
   type Commit,
   type CommitResult,
   type KeyFilter,
   type Page,
+  type PolicyDocs,
+  type RecordKind,
+  type RecordWrite,
   type Snapshot,
   type Store,
+  type StoredRecord,
   StoreUnavailable,
+  type Version,
   type Write,
 } from "./store.ts";
 
@@ -26,6 +33,8 @@ export interface MemoryStoreOptions {
   faults?: FaultPlan;
   /** Default `false`. */
   exclusive?: boolean;
+  /** Default: it keeps none. */
+  policies?: PolicyDocs;
 }
 
 interface KeyRow extends Row {
@@ -35,12 +44,15 @@ interface KeyRow extends Row {
 
 export class MemoryStore implements Store {
   readonly exclusive: boolean;
+  readonly policies: PolicyDocs | null;
   readonly #clock: Pick<Clock, "now">;
   readonly #keys = new Map<string, KeyRow>();
   /** Insertion order is the order of the rows' numbers: a put keeps an entry's place in the map. */
   readonly #docs = new Map<DocId, Row>();
   readonly #settings = new Map<string, string>();
+  readonly #records = new MemoryRecords();
   readonly #forced: CommitFault[] = [];
+  readonly #forcedOfRecords: RecordFault[] = [];
   #faults: Faults | null;
   #rows = 0;
   #time = 0;
@@ -49,6 +61,7 @@ export class MemoryStore implements Store {
   constructor(options: MemoryStoreOptions) {
     this.#clock = options.clock;
     this.exclusive = options.exclusive ?? false;
+    this.policies = options.policies ?? null;
     this.#faults = options.faults ? new Faults(options.faults) : null;
   }
 
@@ -60,6 +73,11 @@ export class MemoryStore implements Store {
   /** The next commits have these faults, one each, before the plan has its say. */
   force(...faults: CommitFault[]): void {
     this.#forced.push(...faults);
+  }
+
+  /** As {@link force}, for records that are written on their own. */
+  forceRecords(...faults: RecordFault[]): void {
+    this.#forcedOfRecords.push(...faults);
   }
 
   read(keyId: string, ids: readonly DocId[]): Promise<Snapshot | null> {
@@ -78,6 +96,7 @@ export class MemoryStore implements Store {
   async commit(keyId: string, commit: Commit): Promise<CommitResult> {
     // What the caller changes after this call must not reach the store.
     const taken = JSON.parse(JSON.stringify(commit)) as Commit;
+    checkRecords(taken.records ?? []);
     await this.#faults?.pause();
     const fault = this.#forced.shift() ?? this.#faults?.commit() ?? null;
     const result = this.#faulty(keyId, taken, fault);
@@ -148,6 +167,27 @@ export class MemoryStore implements Store {
     return this.#reading(() => this.#settings.get(name) ?? null);
   }
 
+  record(kind: RecordKind, name: string): Promise<StoredRecord | null> {
+    return this.#reading(() => this.#records.get(kind, name));
+  }
+
+  async putRecord(write: RecordWrite): Promise<Version | null> {
+    const taken = JSON.parse(JSON.stringify(write)) as RecordWrite;
+    checkRecordName(taken.name);
+    await this.#faults?.pause();
+    this.#open();
+    const fault = this.#forcedOfRecords.shift() ?? this.#faults?.record() ?? null;
+    if (fault === "unavailable") throw new StoreUnavailable("The store in memory was told to fail.");
+    const version = fault !== "conflict" && this.#records.isAt(taken) ? this.#records.put(taken) : null;
+    await this.#faults?.pause();
+    if (fault === "lost") throw new StoreUnavailable("The store in memory was told to lose the answer.");
+    return version;
+  }
+
+  listRecords(kind: RecordKind, limit: number, cursor: string | null): Promise<Page<StoredRecord>> {
+    return this.#reading(() => this.#records.list(kind, limit, cursor));
+  }
+
   async close(): Promise<void> {
     this.#closed = true;
   }
@@ -182,6 +222,8 @@ export class MemoryStore implements Store {
   #apply(keyId: string, commit: Commit): CommitResult {
     const key = this.#keys.get(keyId);
     if ((key ? String(key.version) : null) !== commit.version) return { kind: "conflict" };
+    const records = commit.records ?? [];
+    if (!records.every((record) => this.#records.isAt(record))) return { kind: "conflict" };
     const ids = this.#taken(commit.writes);
     if (ids.length > 0) return { kind: "exists", ids };
 
@@ -191,6 +233,7 @@ export class MemoryStore implements Store {
       if (write.op === "delete") for (const id of withReceipt(write.id)) this.#docs.delete(id);
       else this.#put(write.id, JSON.stringify(write.doc));
     }
+    for (const record of records) this.#records.put(record);
     const version = (key?.version ?? 0) + 1;
     this.#keys.set(keyId, { row: key?.row ?? this.#nextRow(), version, json: JSON.stringify(commit.state), pages });
     this.#time = Math.max(this.#time, this.#clock.now());

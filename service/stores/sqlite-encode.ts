@@ -4,6 +4,7 @@
  */
 import type { Call, Doc, DocId, Receipt } from "../ledger/types.ts";
 import { isOpenCall } from "./filters.ts";
+import { type EncodedRecord, encodeRecord } from "./sqlite-records.ts";
 import type { Commit } from "./store.ts";
 
 export type Op = "create" | "put";
@@ -36,6 +37,7 @@ export interface EncodedCommit {
   state: string;
   page: readonly [first: number, last: number, json: string] | null;
   writes: EncodedWrite[];
+  records: EncodedRecord[];
   /** The injected clock when the commit was asked for, ms. */
   now: number;
   /** Roughly the bytes of it all. */
@@ -52,6 +54,8 @@ export function encodeCommit(keyId: string, commit: Commit, now: number): Encode
     size += encoded[3]?.length ?? 0;
     return encoded;
   });
+  const records = (commit.records ?? []).map(encodeRecord);
+  for (const record of records) size += record[3].length;
   return {
     keyId,
     // A text that no commit answered becomes NaN, which equals no version.
@@ -62,6 +66,7 @@ export function encodeCommit(keyId: string, commit: Commit, now: number): Encode
     state: json,
     page: page && [page.first, page.first + page.records.length - 1, JSON.stringify(page)],
     writes,
+    records,
     now,
     size,
   };

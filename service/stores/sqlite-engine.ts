@@ -15,7 +15,19 @@ export interface EngineOptions {
 }
 
 /** What can be asked, beside a commit. Each answers within a few milliseconds. */
-export type Question = "read" | "call" | "scan" | "openCalls" | "pages" | "page" | "sweep" | "settingOnce" | "setting";
+export type Question =
+  | "read"
+  | "call"
+  | "scan"
+  | "openCalls"
+  | "pages"
+  | "page"
+  | "sweep"
+  | "settingOnce"
+  | "setting"
+  | "record"
+  | "putRecord"
+  | "records";
 export type Asked<Q extends Question> = Parameters<SqliteReader[Q]>;
 export type Answer<Q extends Question> = ReturnType<SqliteReader[Q]>;
 

@@ -28,7 +28,7 @@ interface Waiting {
 }
 
 /** Questions that a listing repeats: between them the event loop gets its turn. */
-const steps: ReadonlySet<Question> = new Set<Question>(["scan", "openCalls", "pages", "sweep"]);
+const steps: ReadonlySet<Question> = new Set<Question>(["scan", "openCalls", "pages", "sweep", "records"]);
 
 export class LocalPort implements SqlitePort {
   readonly #engine: SqliteEngine;

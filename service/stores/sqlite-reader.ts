@@ -1,7 +1,8 @@
 /** Reads of the database in steps, each bounded, so that none keeps a commit or the event loop waiting for long. */
 import type { DatabaseSync, SQLInputValue, StatementSync } from "node:sqlite";
 import type { DocId, Receipt } from "../ledger/types.ts";
-import type { CallFilter, KeyFilter } from "./store.ts";
+import { type EncodedRecord, type RecordRow, SqliteRecords } from "./sqlite-records.ts";
+import type { CallFilter, KeyFilter, RecordKind } from "./store.ts";
 
 /** A row's number and its document. */
 export type Row = [seq: number, json: string];
@@ -31,9 +32,11 @@ const SCAN_ROWS = 1_000;
 export class SqliteReader {
   readonly #db: DatabaseSync;
   readonly #statements = new Map<string, StatementSync>();
+  readonly #records: SqliteRecords;
 
   constructor(db: DatabaseSync) {
     this.#db = db;
+    this.#records = new SqliteRecords(db);
   }
 
   /** One consistent view, since nothing else writes in between: the connection is the only one. */
@@ -103,6 +106,19 @@ export class SqliteReader {
   setting(name: string): string | null {
     const row = this.#sql("SELECT value FROM settings WHERE name = ?").get(name);
     return row ? String(row.value) : null;
+  }
+
+  record(kind: RecordKind, name: string): RecordRow | null {
+    return this.#records.get(kind, name);
+  }
+
+  /** Durable when it returns: outside of a transaction, a statement is one. */
+  putRecord(record: EncodedRecord): number | null {
+    return this.#records.put(record);
+  }
+
+  records(kind: RecordKind, after: string, limit: number): RecordRow[] {
+    return this.#records.list(kind, after, limit);
   }
 
   #doc(id: DocId): string | null {

@@ -67,6 +67,15 @@ export const migrations: readonly string[] = [
     PRIMARY KEY (key_id, first)
   ) STRICT;
   `,
+  `
+  CREATE TABLE records (
+    kind TEXT NOT NULL,
+    name TEXT NOT NULL,
+    version INTEGER NOT NULL,
+    doc TEXT NOT NULL,
+    PRIMARY KEY (kind, name)
+  ) STRICT, WITHOUT ROWID;
+  `,
 ];
 
 /** The database was written by a newer version of the program. */

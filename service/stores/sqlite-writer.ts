@@ -3,6 +3,7 @@ import type { DatabaseSync } from "node:sqlite";
 import type { DocId } from "../ledger/types.ts";
 import type { EncodedCommit, EncodedWrite } from "./sqlite-encode.ts";
 import { SQLITE_CONSTRAINT, sqliteCode } from "./sqlite-open.ts";
+import { SqliteRecords } from "./sqlite-records.ts";
 import { type CommitResult, StoreUnavailable } from "./store.ts";
 
 /** A commit's answer, or the error to throw for it alone (it broke a rule of the tables: our bug). */
@@ -11,6 +12,7 @@ export type CommitReply = CommitResult | { kind: "broken"; message: string };
 export class SqliteWriter {
   readonly #db: DatabaseSync;
   readonly #sql: ReturnType<typeof prepare>;
+  readonly #records: SqliteRecords;
   /** Last time written, and last row number given. */
   #time: number;
   #row: number;
@@ -18,6 +20,7 @@ export class SqliteWriter {
   constructor(db: DatabaseSync) {
     this.#db = db;
     this.#sql = prepare(db);
+    this.#records = new SqliteRecords(db);
     const meta = db.prepare("SELECT time, row FROM meta").get();
     this.#time = Number(meta?.time);
     this.#row = Number(meta?.row);
@@ -59,6 +62,7 @@ export class SqliteWriter {
   #apply(commit: EncodedCommit): CommitReply {
     const version = this.#moveKey(commit);
     if (version === null) return { kind: "conflict" };
+    if (commit.records.some((record) => this.#records.put(record) === null)) return { kind: "conflict" };
     const ids: DocId[] = [];
     for (const write of commit.writes) {
       const taken = this.#write(write);

@@ -5,12 +5,27 @@
 import type { Clock } from "../clock.ts";
 import type { Call, ChainPage, Doc, DocId, KeyState } from "../ledger/types.ts";
 import { checkLimit, decodeCursor, encodeCursor, type Listing } from "./cursor.ts";
+import { checkRecordName, checkRecords, decodeRecordCursor, encodeRecordCursor } from "./records.ts";
 import { encodeCommit } from "./sqlite-encode.ts";
 import { LocalPort, type SqlitePort } from "./sqlite-port.ts";
 import type { Source } from "./sqlite-reader.ts";
+import { encodeRecord, type RecordRow } from "./sqlite-records.ts";
 import { type Walk, walkDown } from "./sqlite-walk.ts";
 import { WorkerPort } from "./sqlite-worker.ts";
-import type { CallFilter, Commit, CommitResult, KeyFilter, Page, Snapshot, Store } from "./store.ts";
+import type {
+  CallFilter,
+  Commit,
+  CommitResult,
+  KeyFilter,
+  Page,
+  RecordDoc,
+  RecordKind,
+  RecordWrite,
+  Snapshot,
+  Store,
+  StoredRecord,
+  Version,
+} from "./store.ts";
 
 export interface SqliteStoreOptions {
   /** A file, or `:memory:` (gone with the process). */
@@ -44,6 +59,7 @@ export async function openSqliteStore(options: SqliteStoreOptions): Promise<Stor
 
 class SqliteStore implements Store {
   readonly exclusive = true;
+  readonly policies = null;
   readonly #port: SqlitePort;
   readonly #clock: Pick<Clock, "now">;
 
@@ -62,6 +78,7 @@ class SqliteStore implements Store {
   }
 
   async commit(keyId: string, commit: Commit): Promise<CommitResult> {
+    checkRecords(commit.records ?? []);
     const reply = await this.#port.commit(encodeCommit(keyId, commit, this.#clock.now()));
     if (reply.kind === "broken")
       throw new Error(`The commit of key ${keyId} breaks a rule of the store: ${reply.message}`);
@@ -142,6 +159,32 @@ class SqliteStore implements Store {
     return this.#port.ask("setting", name);
   }
 
+  async record(kind: RecordKind, name: string): Promise<StoredRecord | null> {
+    checkRecordName(name);
+    const row = await this.#port.ask("record", kind, name);
+    return row && stored(row);
+  }
+
+  async putRecord(write: RecordWrite): Promise<Version | null> {
+    checkRecordName(write.name);
+    const version = await this.#port.ask("putRecord", encodeRecord(write));
+    return version === null ? null : String(version);
+  }
+
+  async listRecords(kind: RecordKind, limit: number, cursor: string | null): Promise<Page<StoredRecord>> {
+    checkLimit(limit);
+    const items: StoredRecord[] = [];
+    let last = decodeRecordCursor(kind, cursor) ?? "";
+    while (items.length < limit) {
+      const wanted = Math.min(STEP_DOCS, limit - items.length);
+      const rows = await this.#port.ask("records", kind, last, wanted);
+      items.push(...rows.map(stored));
+      last = rows.at(-1)?.[0] ?? last;
+      if (rows.length < wanted) return { items, cursor: null };
+    }
+    return { items, cursor: encodeRecordCursor(kind, last) };
+  }
+
   close(): Promise<void> {
     return this.#port.close();
   }
@@ -159,6 +202,10 @@ class SqliteStore implements Store {
       cursor: next === null ? null : encodeCursor(listing, next),
     };
   }
+}
+
+function stored([name, json, version]: RecordRow): StoredRecord {
+  return { name, doc: JSON.parse(json) as RecordDoc, version: String(version) };
 }
 
 function own(column: NonNullable<Source>["column"], value: string): Source {

@@ -20,6 +20,39 @@ export type Write =
   /** A document that does not exist is no error. */
   | { op: "delete"; id: DocId };
 
+/** Small documents beside the ledger, each kind with names of its own. */
+export type RecordKind =
+  /** Credential of a caller outside Google Cloud. */
+  | "issuer"
+  /** One run of a job: from the request to launch it to its execution. */
+  | "run"
+  /** Execution's name → its key: unique in the proxy. */
+  | "execution"
+  /** Which run of a job that runs one at a time has the turn. */
+  | "turn"
+  /** What a policy has issued in one UTC day. */
+  | "policy_day";
+
+/** Plain JSON. */
+export type RecordDoc = Readonly<Record<string, unknown>>;
+
+export interface StoredRecord {
+  name: string;
+  doc: RecordDoc;
+  version: Version;
+}
+
+export interface RecordWrite {
+  kind: RecordKind;
+  /** `[A-Za-z0-9._:@-]{1,250}`. */
+  name: string;
+  doc: RecordDoc;
+  /** What was read; `null`: it must not exist yet. */
+  version: Version | null;
+  /** A store that forgets by itself may drop it some time after this, ms; `null`: kept. */
+  expiresAt: number | null;
+}
+
 export interface Commit {
   /** What was read; `null`: the key must not exist yet. */
   version: Version | null;
@@ -27,11 +60,13 @@ export interface Commit {
   /** Records of this commit; `null` when it changes no balance (counters of refusals). */
   page: ChainPage | null;
   writes: Write[];
+  /** Records that are written in the same commit, each named once, at most 16; one that is not at its version any more makes it a `conflict`. */
+  records?: RecordWrite[];
 }
 
 export type CommitResult =
   | { kind: "committed"; version: Version /** store's time, ms */; time: number }
-  /** The key is not at `version` any more (or exists already). Nothing was written. */
+  /** The key, or a record, is not at its version any more (or exists already). Nothing was written. */
   | { kind: "conflict" }
   /** Documents that were to be created exist. Nothing was written. */
   | { kind: "exists"; ids: DocId[] }
@@ -87,14 +122,32 @@ export interface Store {
   listPages(keyId: string, from: number, limit: number): Promise<ChainPage[]>;
   /** The page that holds chain number `n`. */
   findPage(keyId: string, n: number): Promise<ChainPage | null>;
-  /** Deletes receipts whose `expiresAt` is over; at most `limit`. @returns how many. */
+  /** Deletes receipts whose `expiresAt` is over; at most `limit`. @returns how many. A store that keeps them in packs counts packs, also of receipts that were replaced or whose calls are gone. */
   sweepReceipts(now: number, limit: number): Promise<number>;
   /** One process at a time owns this store: whatever is RESERVED when it opens was left by a dead one. */
   readonly exclusive: boolean;
   /** A proxy-wide value written once (admin key's hash, versions in use). @returns the value that is kept: the first one written. */
   settingOnce(name: string, value: string): Promise<string>;
   setting(name: string): Promise<string | null>;
+  /** Throws {@link StoreUnavailable}, as the next three do. */
+  record(kind: RecordKind, name: string): Promise<StoredRecord | null>;
+  /**
+   * One record by compare-and-set. @returns its new version, or `null` when it is not at its version any more. Throws
+   * {@link StoreUnavailable} also when the answer was lost: then it may have been written, and reading it tells.
+   */
+  putRecord(write: RecordWrite): Promise<Version | null>;
+  /** By name, ascending. */
+  listRecords(kind: RecordKind, limit: number, cursor: string | null): Promise<Page<StoredRecord>>;
+  /** Where this store also keeps the policies; `null`: it keeps none. */
+  readonly policies: PolicyDocs | null;
   close(): Promise<void>;
+}
+
+/** Policies as they were written, not yet checked. Never cached: a policy that was changed holds from the next read on. */
+export interface PolicyDocs {
+  byId(id: string): Promise<RecordDoc | null>;
+  /** Those whose `principal_ids` contain this e-mail or subject; at most three, which is more than may be. */
+  byPrincipal(principal: string): Promise<{ id: string; doc: RecordDoc }[]>;
 }
 
 /** The store cannot be reached or written. The ledger answers 503 `ledger_unavailable`. */

@@ -7,7 +7,7 @@ export interface Endpoint {
   template: TemplateSegment[];
 }
 
-interface Entry {
+export interface Entry {
   /** `null`: every method (only in the entry `*`). */
   method: string | null;
   segments: TemplateSegment[];
@@ -18,7 +18,8 @@ interface Entry {
 const CACHE_LIMIT = 2000;
 const cache = new Map<string, Entry | null>();
 
-function parseEntry(text: string): Entry | null {
+/** @returns `null` when the text is no entry. */
+export function parseEntry(text: string): Entry | null {
   const known = cache.get(text);
   if (known !== undefined) return known;
   if (cache.size >= CACHE_LIMIT) cache.clear();
@@ -42,7 +43,7 @@ function readEntry(text: string): Entry | null {
   }
 }
 
-function fits(entry: Entry, length: number): boolean {
+export function fits(entry: Entry, length: number): boolean {
   return entry.rest ? length > entry.segments.length : length === entry.segments.length;
 }
 

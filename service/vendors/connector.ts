@@ -20,6 +20,24 @@ const headerName = text(64).regex(/^[a-z0-9-]+$/, "write the header's name in lo
 const pattern = text(200).regex(/^[^()]*$/, "a pattern may have no groups");
 const usd = text(20).regex(/^\d{1,9}(\.\d{1,9})?$/, 'write dollars as text: "0.0083"');
 const date = z.iso.date();
+
+/**
+ * Variables that Cloud Run sets in a task or keeps for itself, those of the proxy, and those that every program reads
+ * (https://cloud.google.com/run/docs/container-contract#env-vars, read 2026-11).
+ */
+export const reservedVariable = /^(?:CLOUD_RUN_|K_|X_GOOGLE_|KEYBRAKE_)|^(?:PORT|PATH|HOME)$/;
+
+const variable = z.strictObject({
+  name: z
+    .string()
+    .regex(/^[A-Z][A-Z0-9_]{0,63}$/, "write the variable in upper case: `EXAMPLE_API_KEY`")
+    .refine((name) => !reservedVariable.test(name), "Cloud Run or the proxy sets this variable; take another name"),
+  is: z
+    .enum(["credential", "base_url", "bare_url", "account"])
+    .describe(
+      "`credential`: the vault key. `base_url`: the proxy's URL and the vendor's mount. `bare_url`: without the mount, for SDKs that drop a path. `account`: the account that the calls are made in",
+    ),
+});
 const status = z.int().min(100).max(599);
 
 const errorCode = z.enum(["request_invalid", "parameter_not_allowed", "endpoint_unpriced", "currency_not_allowed"]);
@@ -160,6 +178,11 @@ export const connectorSchema = z.strictObject({
     .strictObject({ parameter: text(64) })
     .optional()
     .describe("The path's parameter that must be the secret's account (its basic user) or one that the key lists"),
+  variables: z
+    .array(variable)
+    .max(20)
+    .default([])
+    .describe("What a job's tasks get in their environment: the names that the vendor's SDKs or samples read"),
   body: z.discriminatedUnion("codec", [
     z.strictObject({
       codec: z.literal("form-bracketed"),

@@ -14,6 +14,7 @@ import { fillTarget, matchesNever, matchTemplate, parseNever } from "./paths.ts"
 import { quoteContext, quoteOf, verdictOf } from "./price-call.ts";
 import { parseRequest } from "./request.ts";
 import { type CompiledOutcome, type CompiledRule, checkRequirements, foundContext, requestContext } from "./rule.ts";
+import { compileVariables } from "./variables.ts";
 import type { Json, JsonObject, Operation, Vendor, VendorRequest } from "./vendor.ts";
 
 export interface CompileOptions {
@@ -55,6 +56,7 @@ export function compileConnector(connector: Connector, options: CompileOptions):
     idempotencyHeader: connector.idempotency?.header ?? null,
     idempotencyLifeMs: life,
     credentialHeader: connector.credential.type === "header" ? connector.credential.header : "authorization",
+    variables: compileVariables(connector),
     endpoints: compiled.rules.map(({ endpoint, kind }) => ({ endpoint, kind })),
     ownsPath: (segments) => connector.bare.includes(`/${segments[0] ?? ""}`),
     checkAllowed: (entry) => checkEntry(entry, compiled.rules, connector.id),

@@ -30,6 +30,12 @@ export const resend: ConnectorInput = {
   upstream: "https://api.resend.com",
   bare: ["/emails", "/domains"],
   credential: { type: "bearer" },
+  variables: [
+    { name: "RESEND_API_KEY", is: "credential" },
+    // Node's SDK reads the first, Python's the second.
+    { name: "RESEND_BASE_URL", is: "base_url" },
+    { name: "RESEND_API_URL", is: "base_url" },
+  ],
   body: { codec: "json" },
   // No replay header: a repeat under one key answers the first id again.
   idempotency: { header: "idempotency-key", lifeHours: 24 },

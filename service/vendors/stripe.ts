@@ -142,6 +142,12 @@ export const stripe: ConnectorInput = {
   upstream: "https://api.stripe.com",
   bare: ["/v1"],
   credential: { type: "bearer" },
+  variables: [
+    { name: "STRIPE_SECRET_KEY", is: "credential" },
+    { name: "STRIPE_API_KEY", is: "credential" },
+    // stripe-node takes a host alone, and stripe-go rejects answers when there is a path behind it.
+    { name: "STRIPE_API_BASE", is: "bare_url" },
+  ],
   body: { codec: "form-bracketed", json: true },
   idempotency: {
     header: "idempotency-key",

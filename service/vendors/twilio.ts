@@ -85,6 +85,11 @@ export const twilio: ConnectorInput = {
   bare: ["/2010-04-01"],
   credential: { type: "basic" },
   account: { parameter: "AccountSid" },
+  // The SDKs write the AccountSid into every path and take only one that begins with AC.
+  variables: [
+    { name: "TWILIO_ACCOUNT_SID", is: "account" },
+    { name: "TWILIO_AUTH_TOKEN", is: "credential" },
+  ],
   body: { codec: "form-flat", repeated: ["MediaUrl", "PersistentAction"] },
   parameters: { AccountSid: "AC[0-9a-zA-Z]{32}", Sid: "[SM]M[0-9a-zA-Z]{32}" },
   tables: {

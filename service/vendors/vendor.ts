@@ -131,6 +131,15 @@ export interface LookupFacts {
   taken: (objectId: string) => boolean;
 }
 
+/** A variable of a task's environment that the vendor's SDKs or samples read. */
+export type VendorVariable =
+  /** The vault key. */
+  | { name: string; is: "credential" }
+  /** The proxy's URL with this path behind it; empty: the URL alone. */
+  | { name: string; is: "path"; path: string }
+  /** The vendor's account that the calls are made in; `fits` tells whether a text can be one. */
+  | { name: string; is: "account"; fits: (text: string) => boolean };
+
 export interface Vendor {
   readonly id: string;
   /** Default upstream origin, `https://api.stripe.com`. */
@@ -144,6 +153,7 @@ export interface Vendor {
   readonly idempotencyLifeMs: number;
   /** Header in which this vendor's clients put their credential, lower case: `authorization` (Bearer or Basic) or the vendor's own. */
   readonly credentialHeader: string;
+  readonly variables: readonly VendorVariable[];
 
   /** Every rule's endpoint, for allow-lists and for naming the nearest one. */
   readonly endpoints: readonly { endpoint: string; kind: "priced" | "free" }[];

@@ -8,23 +8,27 @@ import { availableParallelism, loadavg, tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { Child } from "./child.ts";
+import { execStart } from "./exec-start.ts";
 import { type Figure, figuresText, met } from "./figures.ts";
+import { firestore, onEmulator } from "./firestore.ts";
 import { latency, longAnswers, type Setting, soak, throughput } from "./parts.ts";
 import { profileProxy } from "./profile.ts";
-import { startProxy } from "./proxy.ts";
+import { type ProxyOptions, startProxy } from "./proxy.ts";
+import { startup } from "./startup.ts";
 
 const usage = `npm run bench -- [--seconds 3] [--rounds 5] [--clients 50] [--rate 200] [--soak 300000] [--export 100000]
-                 [--only throughput,latency,soak,export] [--json] [--check]
-npm run bench -- --profile [--seconds 10]
+                 [--starts 15] [--only throughput,latency,soak,export,firestore,startup,exec] [--json] [--check]
+npm run bench -- --profile [--seconds 10] [--only firestore]
 
 --seconds   of each round            --soak    calls for the memory figure
 --rounds    whose median counts      --export  calls that an export and a proof go over
+--starts    of each kind of start
 --check     exit 1 when a target is missed
---profile   the proxy's functions by their own CPU time
+--profile   the proxy's functions by their own CPU time; on SQLite, or on the Firestore emulator
 `;
 
 const TMPFS = 0x01021994;
-const partNames = ["throughput", "latency", "soak", "export"] as const;
+const partNames = ["throughput", "latency", "soak", "export", "firestore", "startup", "exec"] as const;
 
 function whole(name: string, text: string): number {
   if (!/^[1-9]\d{0,7}$/.test(text)) throw new Error(`\`--${name} ${text}\`: give a whole number from 1`);
@@ -40,6 +44,7 @@ function readOptions() {
       rate: { type: "string", default: "200" },
       soak: { type: "string", default: "300000" },
       export: { type: "string", default: "100000" },
+      starts: { type: "string", default: "15" },
       only: { type: "string", default: partNames.join(",") },
       json: { type: "boolean", default: false },
       check: { type: "boolean", default: false },
@@ -59,6 +64,7 @@ function readOptions() {
     rate: whole("rate", values.rate),
     soak: whole("soak", values.soak),
     export: whole("export", values.export),
+    starts: whole("starts", values.starts),
   };
 }
 
@@ -82,6 +88,11 @@ async function runParts(options: Options, directory: string, upstream: Child, ch
   if (options.only.has("latency")) figures.push(...(await latency(setting, proxy, upstream, options.rate)));
   if (options.only.has("soak")) figures.push(...(await soak(setting, proxy, options.soak)));
   if (options.only.has("export")) figures.push(...(await longAnswers(setting, proxy, options.export)));
+  if (options.only.has("firestore")) {
+    figures.push(...(await firestore({ ...setting, directory, upstream: upstream.url })));
+  }
+  if (options.only.has("startup")) figures.push(...(await startup({ ...setting, directory, starts: options.starts })));
+  if (options.only.has("exec")) figures.push(...(await execStart(options.starts, setting.say)));
   return figures;
 }
 
@@ -105,7 +116,10 @@ async function main(): Promise<void> {
     const upstream = await Child.start("upstream.ts", { directory });
     children.push(upstream);
     if (options.profile) {
-      process.stdout.write(await profileProxy(directory, upstream.url, options.clients, options.seconds));
+      const profile = (proxy?: ProxyOptions) =>
+        profileProxy(directory, upstream.url, options.clients, options.seconds, proxy);
+      const onFirestore = options.only.size === 1 && options.only.has("firestore");
+      process.stdout.write(await (onFirestore ? onEmulator(directory, profile) : profile()));
       return;
     }
     const figures = await runParts(options, directory, upstream, children);

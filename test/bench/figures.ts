@@ -4,19 +4,21 @@ export interface Figure {
   value: number;
   unit: string;
   /** `null`: shown for comparison, without a target. */
-  target: { atLeast: number } | { below: number } | null;
+  target: { atLeast: number } | { atMost: number } | { below: number } | null;
   /** What it is compared with, measured in the same run. */
   baseline: string;
 }
 
 export function met(figure: Figure): boolean | null {
   if (!figure.target) return null;
-  return "atLeast" in figure.target ? figure.value >= figure.target.atLeast : figure.value < figure.target.below;
+  if ("atLeast" in figure.target) return figure.value >= figure.target.atLeast;
+  return "atMost" in figure.target ? figure.value <= figure.target.atMost : figure.value < figure.target.below;
 }
 
 function targetText(figure: Figure): string {
   if (!figure.target) return "";
-  return "atLeast" in figure.target ? `≥ ${figure.target.atLeast}` : `< ${figure.target.below}`;
+  if ("atLeast" in figure.target) return `≥ ${figure.target.atLeast}`;
+  return "atMost" in figure.target ? `≤ ${figure.target.atMost}` : `< ${figure.target.below}`;
 }
 
 const digits = (value: number): string => (Math.abs(value) >= 100 ? value.toFixed(0) : value.toFixed(2));

@@ -40,18 +40,29 @@ async function openAll(url: URL, clients: number): Promise<Connection[]> {
   return Promise.all(Array.from({ length: clients }, () => Connection.open(url)));
 }
 
-/** Each client sends its next call as soon as it has the answer of its last. Stops after `seconds` or `calls`. */
+/**
+ * Each client sends its next call as soon as it has the answer of its last. Stops after `seconds` or `calls`; what has no answer
+ * `patienceSeconds` later is given up and counts as failed (default: never).
+ */
 export async function closedLoop(
   url: URL,
   clients: number,
   make: MakeRequest,
-  until: { seconds: number } | { calls: number },
+  until: { seconds: number; patienceSeconds?: number } | { calls: number },
 ): Promise<LoadResult> {
   const result = emptyResult();
   const connections = await openAll(url, clients);
   const start = performance.now();
   const deadline = "seconds" in until ? start + until.seconds * 1000 : Number.POSITIVE_INFINITY;
   const most = "calls" in until ? until.calls : Number.POSITIVE_INFINITY;
+  const patience =
+    "seconds" in until && until.patienceSeconds !== undefined ? until.seconds + until.patienceSeconds : null;
+  const impatience =
+    patience === null
+      ? undefined
+      : setTimeout(() => {
+          for (const connection of connections) connection.close();
+        }, patience * 1000);
   let begun = 0;
   await Promise.all(
     connections.map(
@@ -74,6 +85,7 @@ export async function closedLoop(
         }),
     ),
   );
+  clearTimeout(impatience);
   result.seconds = (performance.now() - start) / 1000;
   for (const connection of connections) connection.close();
   return result;

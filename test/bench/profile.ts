@@ -2,7 +2,7 @@
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { closedLoop, paymentRequest } from "./load.ts";
-import { startProxy } from "./proxy.ts";
+import { type ProxyOptions, startProxy } from "./proxy.ts";
 import { demandAllAnswered } from "./rounds.ts";
 
 interface ProfileNode {
@@ -76,8 +76,10 @@ export async function profileProxy(
   upstream: URL,
   clients: number,
   seconds: number,
+  options: ProxyOptions = {},
 ): Promise<string> {
-  const proxy = await startProxy(directory, upstream, ["--cpu-prof", `--cpu-prof-dir=${directory}`]);
+  const execArgv = ["--cpu-prof", `--cpu-prof-dir=${directory}`];
+  const proxy = await startProxy(directory, upstream, { ...options, execArgv });
   const make = paymentRequest(proxy.child.url, proxy.vaultKey);
   const result = await closedLoop(proxy.child.url, clients, make, { seconds });
   const code = await proxy.child.stop();

@@ -1,5 +1,7 @@
 /** What a process of the bench tells of itself when it is asked over its IPC channel. */
 import { monitorEventLoopDelay } from "node:perf_hooks";
+import type { Operations } from "./firestore-cost.ts";
+import type { TransactionCounts } from "./transaction-ledger.ts";
 
 /** `watch` begins to watch the event loop's delay anew; `collect` collects garbage first (with `--expose-gc`). */
 export type Command = "report" | "watch" | "collect";
@@ -14,11 +16,16 @@ export interface Report {
   mainCpuMs: number;
   /** Longest delay of the event loop since `watch`, ms. */
   loopDelayMs: number;
+  /** What it asked of Firestore since it started; only of processes that count it. */
+  operations?: Operations;
+  /** Of the baseline with a transaction per call. */
+  transactions?: TransactionCounts;
 }
 
 const RESOLUTION_MS = 2;
 
-export function answerReports(): void {
+/** @param more what this process counts beside. */
+export function answerReports(more: () => Partial<Report> = () => ({})): void {
   // Not running until it is asked for: its timer would cost the figures of throughput a little.
   const delay = monitorEventLoopDelay({ resolution: RESOLUTION_MS });
   process.on("message", (command: Command) => {
@@ -37,6 +44,7 @@ export function answerReports(): void {
       mainCpuMs: (main.user + main.system) / 1000,
       // A sample is the time between two ticks of the timer, its own interval included.
       loopDelayMs: Math.max(0, delay.max / 1e6 - RESOLUTION_MS),
+      ...more(),
     };
     process.send?.(report);
   });

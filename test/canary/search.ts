@@ -27,6 +27,9 @@ export function canaryOf(name: string, text: string | Buffer, options: { pieces?
   }
   add("hex", raw.toString("hex"));
   add("HEX", raw.toString("hex").toUpperCase());
+  // As JSON and node:util show a Buffer's or an array's bytes.
+  add("numbers", [...raw].join(","));
+  add("numbers, spaced", [...raw].join(", "));
   const percent = [...raw].map((byte) => `%${byte.toString(16).padStart(2, "0")}`).join("");
   add("percent", percent);
   add("PERCENT", percent.toUpperCase());

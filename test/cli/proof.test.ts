@@ -73,6 +73,22 @@ async function prove(lines: readonly unknown[], args: string[] = []): Promise<Cl
   return runCli(["keys", "proof", keyId, ...args], { env });
 }
 
+describe("a chain past the retention", () => {
+  it("proves nothing: the result says why, with exit code 1", async () => {
+    const result = await prove([{ ...end(chain(2)), verified: false, retention_passed: true }], ["--json"]);
+    expect(result.code).toBe(1);
+    expect(result.stderr).toMatch(/past the proxy's retention/);
+    expect(JSON.parse(result.stdout)).toMatchObject({ verified: false, fault: null, retention_passed: true });
+  });
+
+  it("is a proof like any other as soon as it has a record", async () => {
+    const records = chain(2).map(line);
+    records[2] = { ...records[2], spent_micros: 1 };
+    const result = await prove([...records, { ...end(chain(2)), retention_passed: true }]);
+    expect(result).toMatchObject({ code: 1, stderr: expect.stringContaining("record 2 does not match its hash") });
+  });
+});
+
 describe("a chain that is whole", () => {
   it("is verified, added up, and exits 0", async () => {
     const records = chain(700);
@@ -83,6 +99,7 @@ describe("a chain that is whole", () => {
       label: "billing-1",
       verified: true,
       fault: null,
+      retention_passed: false,
       records: 1401,
       spent_usd: "28000.00",
       reserved_usd: "0.00",

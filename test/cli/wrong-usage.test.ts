@@ -112,6 +112,7 @@ describe("help", () => {
     "calls settle",
     "calls release",
     "reconcile",
+    "exec",
     "quote",
   ];
   it.each(commands)("`keybrake %s --help` exits 0 and says how to use it", async (command) => {

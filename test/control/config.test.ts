@@ -28,7 +28,12 @@ describe("what nothing sets", () => {
       port: 8080,
       store: "sqlite:keybrake.db",
       adminKey: null,
-      pepperFile: "keybrake.db.pepper",
+      pepper: { from: "file", path: "keybrake.db.pepper" },
+      firestoreEmulator: null,
+      retentionDays: 400,
+      policiesFile: null,
+      googleApis: null,
+      metricsUrl: null,
       connectors: null,
       audience: null,
     });
@@ -61,7 +66,7 @@ describe("what is set", () => {
     expect(config).toMatchObject({
       port: 0,
       store: "sqlite:/tmp/a b.db",
-      pepperFile: "/run/pepper",
+      pepper: { from: "file", path: "/run/pepper" },
       audience: "keybrake/p/l/n",
       warnings: [],
     });
@@ -72,8 +77,44 @@ describe("what is set", () => {
   });
 
   it("gives a store in memory a pepper in memory", () => {
-    expect(readConfig({ KEYBRAKE_STORE: "sqlite::memory:" }).pepperFile).toBeNull();
-    expect(readConfig({ KEYBRAKE_STORE: "sqlite::memory:", KEYBRAKE_PEPPER: "file:p" }).pepperFile).toBe("p");
+    expect(readConfig({ KEYBRAKE_STORE: "sqlite::memory:" }).pepper).toEqual({ from: "memory" });
+    expect(readConfig({ KEYBRAKE_STORE: "sqlite::memory:", KEYBRAKE_PEPPER: "file:p" }).pepper).toEqual({
+      from: "file",
+      path: "p",
+    });
+  });
+
+  it("takes Firestore with its secrets in Secret Manager", () => {
+    const config = readConfig({
+      KEYBRAKE_STORE: "firestore:my-project/keybrake",
+      KEYBRAKE_PEPPER: "projects/p/secrets/pepper",
+      KEYBRAKE_RETENTION_DAYS: "30",
+      KEYBRAKE_GOOGLE_APIS: "http://127.0.0.1:8085",
+      KEYBRAKE_VENDORS: '{"stripe":{"secret":"projects/p/secrets/stripe"}}',
+      OTEL_EXPORTER_OTLP_ENDPOINT: "http://collector:4318/",
+    });
+    expect(config).toMatchObject({
+      store: "firestore:my-project/keybrake",
+      pepper: { from: "manager", name: "projects/p/secrets/pepper" },
+      firestoreEmulator: null,
+      retentionDays: 30,
+      googleApis: "http://127.0.0.1:8085",
+      traceProject: "my-project",
+      metricsUrl: "http://collector:4318/v1/metrics",
+    });
+    expect(config.vendors.get("stripe")?.secret).toEqual({ from: "manager", name: "projects/p/secrets/stripe" });
+  });
+
+  it("takes the emulator of Firestore for Firestore only, and warns of it", () => {
+    const emulator = { FIRESTORE_EMULATOR_HOST: "127.0.0.1:8080" };
+    const config = readConfig({
+      ...emulator,
+      KEYBRAKE_STORE: "firestore:my-project/keybrake",
+      KEYBRAKE_PEPPER: "file:p",
+    });
+    expect(config.firestoreEmulator).toBe("127.0.0.1:8080");
+    expect(config.warnings.join()).toContain("in the emulator at 127.0.0.1:8080");
+    expect(readConfig(emulator).firestoreEmulator).toBeNull();
   });
 
   it("reads connectors as a file or as JSON", () => {
@@ -115,7 +156,41 @@ describe("what is wrong", () => {
     ["a host with spaces", { HOST: "a b" }, /^HOST .*127\.0\.0\.1\.$/],
     ["a store of no kind", { KEYBRAKE_STORE: "keybrake.db" }, /^KEYBRAKE_STORE .*sqlite:keybrake\.db\.$/],
     ["a store without a file", { KEYBRAKE_STORE: "sqlite:" }, /^KEYBRAKE_STORE .*sqlite:keybrake\.db\.$/],
-    ["Firestore", { KEYBRAKE_STORE: "firestore:p/d" }, /^KEYBRAKE_STORE .*Firestore.*sqlite:keybrake\.db\.$/],
+    [
+      "Firestore without a project's id",
+      { KEYBRAKE_STORE: "firestore:p/d" },
+      /Firestore.*firestore:my-project\/keybrake\.$/,
+    ],
+    [
+      "Firestore without a pepper",
+      { KEYBRAKE_STORE: "firestore:my-project/keybrake" },
+      /^KEYBRAKE_PEPPER is missing.*projects\/my-project\/secrets\/keybrake-pepper\.$/,
+    ],
+    ["a retention of no days", { KEYBRAKE_RETENTION_DAYS: "0" }, /^KEYBRAKE_RETENTION_DAYS .* from 1 to 36500.*400\.$/],
+    [
+      "an emulator without a port",
+      {
+        KEYBRAKE_STORE: "firestore:my-project/keybrake",
+        KEYBRAKE_PEPPER: "file:p",
+        FIRESTORE_EMULATOR_HOST: "http://localhost",
+      },
+      /^FIRESTORE_EMULATOR_HOST must be HOST:PORT.*127\.0\.0\.1:8080\.$/,
+    ],
+    [
+      "Google's APIs elsewhere",
+      { KEYBRAKE_GOOGLE_APIS: "https://run.example.com" },
+      /^KEYBRAKE_GOOGLE_APIS .*loopback/,
+    ],
+    [
+      "policies in a file beside Firestore",
+      {
+        KEYBRAKE_STORE: "firestore:my-project/keybrake",
+        KEYBRAKE_PEPPER: "projects/p/secrets/s",
+        KEYBRAKE_POLICIES: "file:p.json",
+      },
+      /^KEYBRAKE_POLICIES .*unset KEYBRAKE_POLICIES\.$/,
+    ],
+    ["an exporter of no URL", { OTEL_EXPORTER_OTLP_ENDPOINT: "collector" }, /^OTEL_EXPORTER_OTLP_ENDPOINT .*http:\/\//],
     [
       "a short admin key",
       { KEYBRAKE_ADMIN_KEY: "short" },
@@ -128,9 +203,9 @@ describe("what is wrong", () => {
     ],
     ["a pepper without its kind", { KEYBRAKE_PEPPER: "pepper" }, /^KEYBRAKE_PEPPER .*file:keybrake\.pepper\.$/],
     [
-      "a pepper of Secret Manager",
-      { KEYBRAKE_PEPPER: "projects/p/secrets/s" },
-      /^KEYBRAKE_PEPPER .*Secret Manager.*file:/,
+      "a pepper at a version of its own",
+      { KEYBRAKE_PEPPER: "projects/p/secrets/s/versions/1" },
+      /^KEYBRAKE_PEPPER .*projects\/PROJECT\/secrets\/SECRET; /,
     ],
     ["vendors that are no JSON", { KEYBRAKE_VENDORS: "stripe" }, /^KEYBRAKE_VENDORS is not JSON.*"stripe"/],
     ["vendors as a list", { KEYBRAKE_VENDORS: "[]" }, /^KEYBRAKE_VENDORS is wrong.*"stripe"/],
@@ -151,9 +226,9 @@ describe("what is wrong", () => {
       /STRIPE_SECRET_KEY, which is not set; set STRIPE_SECRET_KEY/,
     ],
     [
-      "a secret of Secret Manager",
-      { KEYBRAKE_VENDORS: '{"stripe":{"secret":"projects/p/secrets/s"}}' },
-      /Secret Manager.*"env:NAME"/,
+      "a secret at a version of its own",
+      { KEYBRAKE_VENDORS: '{"stripe":{"secret":"projects/p/secrets/s/versions/1"}}' },
+      /no secret for stripe: without a version.*"projects\/my-project\/secrets\/stripe"/,
     ],
     ["a name with a typing mistake", { KEYBRAKE_VENDOR: "{}" }, /^KEYBRAKE_VENDOR is not .* write KEYBRAKE_VENDORS/],
   ])("says so of %s", (_what, env, sentence) => {

@@ -4,6 +4,7 @@ import type { AddressInfo } from "node:net";
 import { type Clock, systemRandom } from "../../service/clock.ts";
 import { adminKeyWay, hashAdminKey } from "../../service/control/admin-key.ts";
 import { buildControl } from "../../service/control/control.ts";
+import { Issuers } from "../../service/control/issuers.ts";
 import type { BudgetVendor, ControlDeps } from "../../service/control/route.ts";
 import type { Ledger, Outcome, ReserveRequest } from "../../service/ledger/ledger.ts";
 import { openLedger } from "../../service/ledger/open-ledger.ts";
@@ -11,6 +12,7 @@ import type { Call } from "../../service/ledger/types.ts";
 import { createLogger } from "../../service/log.ts";
 import { pepperInMemory } from "../../service/secrets/pepper.ts";
 import { MemoryStore } from "../../service/stores/memory.ts";
+import type { PolicyDocs } from "../../service/stores/store.ts";
 import { VaultKeys } from "../../service/vault-key.ts";
 import { builtIn, loadVendors } from "../../service/vendors/index.ts";
 import { ControlClient } from "../support/control-client.ts";
@@ -38,15 +40,16 @@ export interface Harness {
 
 export async function startControl(
   vendors: readonly BudgetVendor[],
-  replace: Partial<ControlDeps> = {},
+  replace: Partial<ControlDeps> | ((deps: ControlDeps) => Promise<Partial<ControlDeps>>) = {},
+  policies: PolicyDocs | null = null,
 ): Promise<Harness> {
   const clock = new ManualClock();
   const logged: string[] = [];
   const log = createLogger({ write: (line) => logged.push(line) });
-  const store = new MemoryStore({ clock });
+  const store = new MemoryStore({ clock, ...(policies && { policies }) });
   const ledger = openLedger({ store, clock, random: systemRandom, log });
   const vaultKeys = new VaultKeys(pepperInMemory(systemRandom));
-  const app = buildControl({
+  const deps: ControlDeps = {
     ledger,
     store,
     vendors: new Map(vendors.map((vendor) => [vendor.id, vendor])),
@@ -54,9 +57,13 @@ export async function startControl(
     clock,
     log,
     authenticate: [adminKeyWay(hashAdminKey(ADMIN_KEY, systemRandom))],
+    policies: null,
+    issuers: new Issuers({ store, clock, random: systemRandom }),
+    setup: null,
+    retentionMs: null,
     reconcile: async () => ({ looked: 0, settled: 0, released: 0, unknown: 0, repriced: 0 }),
-    ...replace,
-  });
+  };
+  const app = buildControl({ ...deps, ...(typeof replace === "function" ? await replace(deps) : replace) });
   const server = createServer(app);
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;

@@ -10,9 +10,10 @@ import { inspect } from "node:util";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { systemRandom } from "../../service/clock.ts";
 import { createLogger } from "../../service/log.ts";
-import { LocalSecrets } from "../../service/secrets/local-secrets.ts";
 import { bindPeppers, openPepperFile, pepperInMemory } from "../../service/secrets/pepper.ts";
+import { secretReader } from "../../service/secrets/read-secret.ts";
 import { Secret } from "../../service/secrets/secret.ts";
+import { VendorSecrets } from "../../service/secrets/vendor-secrets.ts";
 import { MemoryStore } from "../../service/stores/memory.ts";
 import type { SecretReference } from "../../service/vendor-config.ts";
 
@@ -27,8 +28,9 @@ beforeEach(async () => {
 });
 afterEach(() => rm(directory, { recursive: true, force: true }));
 
-function source(references: Record<string, SecretReference>): LocalSecrets {
-  return new LocalSecrets({
+function source(references: Record<string, SecretReference>): VendorSecrets {
+  return new VendorSecrets({
+    read: secretReader(() => Promise.reject(new Error("no Secret Manager here"))),
     references: new Map(Object.entries(references)),
     clock: { now: () => now },
     log: createLogger({ write: (line) => logged.push(line) }),

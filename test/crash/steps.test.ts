@@ -3,7 +3,7 @@
  * after repeats and a reconciliation the ledger equals the vendor's books.
  * Method: the whole service in a child process that sends itself SIGKILL at one step of the data plane, with eight calls under way;
  * the vendor is another process and lives on. Then a start on the same file, attempt 1 of some tasks under other random keys, and
- * look-ups, first at once and then with a clock 20 minutes ahead, since absence proves nothing before.
+ * look-ups, first at once and then with a clock 30 minutes ahead, since absence proves nothing before. Run on both stores.
  * Limit: the kernel lives on, so this is no power loss; simulated vendors; one kill a run (`matrix.ts` does many).
  */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -55,7 +55,7 @@ describe("a proxy that is killed in front of a vendor that honours idempotency k
     try {
       const { proxy, label, keyId, job } = await startAndDie(killable, step, "/stripe/v1/charges");
       const told = job.acknowledged.map(({ paid }) => paid);
-      await killable.again({});
+      await killable.againAndFound();
 
       const found = await ledgerBooks(proxy, keyId, label);
       expect(found.states.reserved).toBeUndefined();
@@ -117,7 +117,7 @@ describe("a payment that was declined, tried again, and whose second try the pro
       expect(job.tasks[0]?.last).toBe("lost");
       expect(await proxy.ended()).toBe("SIGKILL");
 
-      await killable.again({});
+      await killable.againAndFound();
       await killable.again({ clockAheadMs: LONG_AFTER_MS });
       expect((await reconcile(proxy)).unknown).toBe(0);
       const charges = await paidChargesOf(mock, label);
@@ -142,11 +142,11 @@ describe("a proxy that is killed in front of a vendor that knows no idempotency"
       try {
         const { proxy, label, keyId, job } = await startAndDie(killable, step, "/stripe/v1/payment_intents");
         // Its calls are unknown from this start on, and that is what the 15 minutes are counted from.
-        await killable.again({});
+        const found = await killable.againAndFound();
         await killable.again({ clockAheadMs: LONG_AFTER_MS });
         const { settled, released, unknown } = await reconcile(proxy);
         expect(unknown).toBe(0);
-        expect(settled + released).toBeGreaterThan(0);
+        expect(found + settled + released).toBeGreaterThan(0);
         const looked = await ledgerBooks(proxy, keyId, label);
         expect(looked.spentMicros).toBe(microsOf(await intentsOf(vendor, label)));
 

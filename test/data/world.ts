@@ -12,7 +12,8 @@ import type { Ledger } from "../../service/ledger/ledger.ts";
 import { openLedger } from "../../service/ledger/open-ledger.ts";
 import type { Call, KeyState, Scope } from "../../service/ledger/types.ts";
 import { createLogger } from "../../service/log.ts";
-import { LocalSecrets } from "../../service/secrets/local-secrets.ts";
+import { secretReader } from "../../service/secrets/read-secret.ts";
+import { VendorSecrets } from "../../service/secrets/vendor-secrets.ts";
 import { MemoryStore } from "../../service/stores/memory.ts";
 import { VaultKeys } from "../../service/vault-key.ts";
 import type { SecretReference } from "../../service/vendor-config.ts";
@@ -87,7 +88,12 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
     rotate(id, secrets[id] ?? `${id}_CANARY_secret`);
     references.set(id, { from: "file", path: join(directory, id) });
   }
-  const held = new LocalSecrets({ references, clock, log });
+  const held = new VendorSecrets({
+    references,
+    clock,
+    log,
+    read: secretReader(() => Promise.reject(new Error("no Secret Manager here"))),
+  });
   for (const id of vendors.keys()) await held.get(id);
   const origins = new Map([...vendors.keys()].map((id) => [id, options.origin ?? upstream.url]));
   let world: World | null = null;

@@ -4,41 +4,11 @@
  * Limit: a small run; the simulated vendor only. Stripe's test mode is tested as far as its guard and its settings.
  */
 import { execFile } from "node:child_process";
-import { mkdirSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { beforeAll, describe, expect, it } from "vitest";
-
-const demo = fileURLToPath(new URL("../../examples/billing-demo/demo.ts", import.meta.url));
+import { type Ended, run } from "./run.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
-
-interface Ended {
-  code: number;
-  stdout: string;
-  stderr: string;
-  /** What is left of its working directory and of the system's temporary one: both were the run's own, and empty. */
-  left: string[];
-}
-
-async function run(args: string[], env: Record<string, string> = {}, interruptWhen?: RegExp): Promise<Ended> {
-  const { PATH = "" } = process.env;
-  const directory = mkdtempSync(join(tmpdir(), "demo-test-"));
-  const cwd = join(directory, "cwd");
-  const TMPDIR = join(directory, "tmp");
-  for (const own of [cwd, TMPDIR]) mkdirSync(own);
-  const ended = await new Promise<Omit<Ended, "left">>((resolve) => {
-    const options = { cwd, env: { PATH, TMPDIR, ...env }, timeout: 120_000, maxBuffer: 1 << 20 };
-    const child = execFile(process.execPath, [demo, ...args], options, (error, stdout, stderr) => {
-      resolve({ code: error === null ? 0 : Number(error.code ?? -1), stdout, stderr });
-    });
-    if (interruptWhen) child.stdout?.on("data", (text: string) => interruptWhen.test(text) && child.kill("SIGINT"));
-  });
-  const left = [cwd, TMPDIR].flatMap((own) => readdirSync(own));
-  rmSync(directory, { recursive: true, force: true });
-  return { ...ended, left };
-}
 
 function gitStatus(): Promise<string> {
   const args = ["status", "--porcelain", "--ignored", "--untracked-files=all", "examples/billing-demo"];
@@ -133,8 +103,8 @@ describe("wrong usage ends with 2 and one sentence", () => {
     expect(ended.stderr.trim().split("\n")).toHaveLength(1);
   });
 
-  it("passes on what the proxy says about a store that it does not have, and ends with 2", async () => {
-    const ended = await run(["--tasks", "2", "--store", "firestore:project/database"]);
+  it("passes on what the proxy says about a store that it does not take, and ends with 2", async () => {
+    const ended = await run(["--tasks", "2", "--store", "firestore:no-database"]);
     expect(ended).toMatchObject({ code: 2, stdout: "", left: [] });
     expect(ended.stderr).toContain("KEYBRAKE_STORE");
   });

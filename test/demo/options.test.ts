@@ -10,6 +10,21 @@ import { parseOptions, UsageError } from "../../examples/billing-demo/options.ts
 import type { Intent } from "../../examples/billing-demo/vendor.ts";
 
 describe("the demo's options", () => {
+  it("with a local Google Cloud are each execution's, and leave no choice of store or vendor", () => {
+    expect(parseOptions(["--cloud"], {})).toMatchObject({ cloud: true, tasks: 100, capMicros: 100_000_000 });
+    expect(parseOptions(["--cloud", "--tasks", "6", "--cap", "7.5"], {})).toMatchObject({
+      tasks: 6,
+      capMicros: 7_500_000,
+    });
+    for (const more of [
+      ["--store", "sqlite::memory:"],
+      ["--vendor", "emulate"],
+      ["--tasks", "1201"],
+    ]) {
+      expect(() => parseOptions(["--cloud", ...more], {})).toThrow(UsageError);
+    }
+  });
+
   it("with Stripe's test mode take fewer tasks by default, and the key from the environment", () => {
     const env = { STRIPE_SECRET_KEY: "sk_test_0123456789" };
     expect(parseOptions(["--vendor", "stripe"], env)).toMatchObject({
@@ -59,6 +74,7 @@ describe("the comparison of the books", () => {
     amountMinor: 400,
     costMicros: 4_000_000,
     quoteMicros: 4_000_000,
+    createdAt: 0,
   };
   const ledger = (over: Partial<LedgerBooks> = {}): LedgerBooks => ({
     keys: 1,

@@ -38,6 +38,10 @@ export interface Sent {
 export interface Model {
   pairs: Pair[];
   sent: Sent[];
+  /** Execution's name → the first key that was bound to it. */
+  aliases: Map<string, string>;
+  /** Policy's UTC day → what its keys count. */
+  days: Map<string, { issued_micros: number; keys: number }>;
 }
 
 export interface Real {
@@ -57,13 +61,24 @@ async function agree(m: Model, r: Real): Promise<void> {
     const now = r.clock.now();
     const { key: state, calls } = await audit(r.store, keyId);
     const today = state.windowId === new Date(now).toISOString().slice(0, 10) ? state.windowSpentMicros : 0;
-    const { status, reason, spentMicros, reservedMicros, counts } = state;
+    const { status, reason, execution, spentMicros, reservedMicros, counts } = state;
     const refusals = Object.values(state.refusals).reduce((sum, each) => sum + each, 0);
     assert.deepEqual(
-      { status, reason, spentMicros, reservedMicros, today, refusals, calls: counts.calls, cap: state.capMicros },
+      {
+        status,
+        reason,
+        execution,
+        spentMicros,
+        reservedMicros,
+        today,
+        refusals,
+        calls: counts.calls,
+        cap: state.capMicros,
+      },
       {
         status: key.status,
         reason: key.reason,
+        execution: key.execution,
         spentMicros: model.spentOf(key),
         reservedMicros: model.reservedOf(key),
         today: model.daySpentOf(key, now),
@@ -81,6 +96,10 @@ async function agree(m: Model, r: Real): Promise<void> {
       );
     }
   }
+  const aliases = (await r.store.listRecords("execution", 100, null)).items;
+  assert.deepEqual(new Map(aliases.map(({ name, doc }) => [name, doc.key_id])), m.aliases);
+  const days = (await r.store.listRecords("policy_day", 100, null)).items;
+  assert.deepEqual(new Map(days.map(({ name, doc }) => [name, doc])), m.days);
 }
 
 function step<T>(
@@ -104,10 +123,15 @@ const hasSent = (m: Model) => m.sent.length > 0;
 const micros = fc.constantFrom(0, 1, 400, 600, 1_000);
 const n = fc.nat(50);
 
+const executions = ["nightly-1", "nightly-2"];
+const POLICY = "nightly";
+
 const issue = fc
   .record({
     n,
-    label: fc.constantFrom("a", "b"),
+    label: fc.constantFrom("a", "b", "c"),
+    execution: fc.constantFrom(null, null, null, ...executions),
+    day: fc.constantFrom(null, 4_000, 5_000),
     cap: fc.constantFrom(1_000, 3_000, 100_000, null),
     daily: fc.constantFrom(null, null, 1_500),
     life: fc.constantFrom(HOUR, 3 * DAY),
@@ -125,21 +149,31 @@ const issue = fc
         maxCalls: v.maxCalls,
         concurrency: v.concurrency,
       };
-      const { label, daily: dailyCapMicros } = v;
-      const asked = JSON.stringify([capMicros, dailyCapMicros, v.life, scope]);
-      const request = budget({ label, asked, capMicros, dailyCapMicros, scope, expiresAt: r.clock.now() + v.life });
+      const { label, execution, daily: dailyCapMicros } = v;
+      const asked = JSON.stringify([capMicros, dailyCapMicros, v.life, scope, execution]);
+      const day = v.day === null ? {} : { day: { policy: POLICY, limitMicros: v.day } };
+      const expiresAt = r.clock.now() + v.life;
+      const request = budget({ label, execution, asked, capMicros, dailyCapMicros, scope, expiresAt, ...day });
+      const date = `${POLICY}:${new Date(r.clock.now()).toISOString().slice(0, 10)}`;
+      const counted = m.days.get(date) ?? { issued_micros: 0, keys: 0 };
+      // A daily cap counts once for each day of the lifetime.
+      const more = capMicros ?? dailyCapMicros! * (v.life === HOUR ? 1 : 3);
       const pair = m.pairs.find((each) => each.label === label);
       let code: Code | null = null;
       if (pair && (pair.model.status === "revoked" || r.clock.now() >= pair.model.request.expiresAt))
         code = "label_retired";
       else if (pair && pair.model.request.asked !== asked) code = "label_conflict";
+      else if (!pair && v.day !== null && counted.issued_micros + more > v.day) code = "policy_denied";
       const issuing = r.pick(v.n).issue(request);
       assert.equal(await codeOf(issuing), code);
       if (code !== null) return;
       const { created, key } = await issuing;
       assert.equal(created, pair === undefined);
       if (pair) assert.equal(key.keyId, pair.keyId);
-      else m.pairs.push({ label, keyId: key.keyId, model: model.newModelKey(request), ids: new Map() });
+      if (pair) return;
+      m.pairs.push({ label, keyId: key.keyId, model: model.newModelKey(request), ids: new Map() });
+      if (execution !== null && !m.aliases.has(execution)) m.aliases.set(execution, key.keyId);
+      if (v.day !== null) m.days.set(date, { issued_micros: counted.issued_micros + more, keys: counted.keys + 1 });
     }),
   );
 
@@ -289,6 +323,10 @@ const acts: fc.Arbitrary<KeyAct> = fc.oneof(
     weight: 3,
     arbitrary: fc.constantFrom(500, 3_000, 5_000).map((capMicros): KeyAct => ({ act: "raise", capMicros, by: "op" })),
   },
+  {
+    weight: 3,
+    arbitrary: fc.constantFrom(...executions).map((execution): KeyAct => ({ act: "bind", execution, by: "setup" })),
+  },
   // Ends the story of its key: seldom.
   { weight: 1, arbitrary: fc.constant<KeyAct>({ act: "revoke", by: "op", reason: "stop" }) },
 );
@@ -299,6 +337,9 @@ const operate = fc.record({ n, key: n, act: acts }).map((v) =>
     async (m, r) => {
       const pair = at(m.pairs, v.key);
       const code = model.act(pair.model, v.act);
+      if (v.act.act === "bind" && code === null && !m.aliases.has(v.act.execution)) {
+        m.aliases.set(v.act.execution, pair.keyId);
+      }
       assert.equal(await codeOf(r.pick(v.n).act(pair.keyId, v.act)), code);
     },
     hasKey,

@@ -39,6 +39,7 @@ export interface ModelKey {
   cap: number | null;
   status: "active" | "paused" | "revoked";
   reason: string | null;
+  execution: string | null;
   calls: ModelCall[];
   objects: Map<string, ModelObject>;
   begun: number[];
@@ -58,6 +59,7 @@ export const newModelKey = (request: IssueRequest): ModelKey => ({
   cap: request.capMicros,
   status: "active",
   reason: null,
+  execution: request.execution,
   calls: [],
   objects: new Map(),
   begun: [],
@@ -271,6 +273,11 @@ export function lose(call: ModelCall): void {
 export function act(key: ModelKey, what: KeyAct): Code | null {
   if (what.act === "revoke") {
     if (key.status !== "revoked") [key.status, key.reason] = ["revoked", what.reason];
+    return null;
+  }
+  if (what.act === "bind") {
+    if (key.execution !== null && key.execution !== what.execution) return "call_state";
+    key.execution = what.execution;
     return null;
   }
   if (key.status === "revoked") return "call_state";

@@ -12,7 +12,7 @@ function twinOn(open: (clock: Clock, seed: number) => Store | Promise<Store>) {
     const clock = new ManualClock();
     const store = await open(clock, seed);
     const ledgers = Array.from({ length: instances }, (_, i) => ledgerOn(store, clock, seed * 100 + i));
-    const model: Model = { pairs: [], sent: [] };
+    const model: Model = { pairs: [], sent: [], aliases: new Map(), days: new Map() };
     const real: Real = { clock, store, pick: (n) => ledgers[n % instances]! };
     try {
       await fc.asyncModelRun(() => ({ model, real }), steps);

@@ -9,11 +9,14 @@ import { commitContract } from "./contract-commits.ts";
 import { documentContract } from "./contract-documents.ts";
 import { filterContract } from "./contract-filters.ts";
 import { listingContract } from "./contract-listings.ts";
+import { recordContract } from "./contract-records.ts";
 
 export interface OpenedStore {
   store: Store;
   /** The store's time source; a store with a time of its own (a database server) leaves it out. */
   setTime?: (ms: number) => void;
+  /** It keeps receipts in packs that are deleted at their end, not before. */
+  packsReceipts?: boolean;
 }
 
 /** @param open opens a store with nothing in it; the suite closes it. */
@@ -28,5 +31,6 @@ export function storeContract(name: string, open: () => Promise<OpenedStore>): v
     documentContract(() => opened);
     listingContract(() => opened.store);
     filterContract(() => opened.store);
+    recordContract(() => opened.store);
   });
 }

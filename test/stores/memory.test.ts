@@ -72,6 +72,32 @@ describe("injected faults", () => {
     for (const kind of kinds) expect(seen.get(kind), kind).toBeGreaterThan(15);
   });
 
+  test("of records come too: some are written though the answer is lost", async () => {
+    const store = new MemoryStore({ clock, faults: { seed: 5, conflict: 0.2, doubt: 0.3, unavailable: 0.2 } });
+    const seen = new Map<string, number>();
+    for (let n = 0; n < 300; n += 1) {
+      const write = { kind: "run" as const, name: `r${n}`, doc: { n }, version: null, expiresAt: null };
+      const result = await store.putRecord(write).catch((error: Error) => error);
+      const written = (await store.record("run", `r${n}`)) !== null;
+      const kind = result instanceof StoreUnavailable ? "unavailable" : result === null ? "conflict" : "written";
+      seen.set(`${kind} ${written}`, (seen.get(`${kind} ${written}`) ?? 0) + 1);
+    }
+    const kinds = ["conflict false", "unavailable false", "unavailable true", "written true"];
+    expect([...seen.keys()].sort()).toEqual(kinds);
+    for (const kind of kinds) expect(seen.get(kind), kind).toBeGreaterThan(15);
+  });
+
+  test("of records can be asked for one by one", async () => {
+    const store = new MemoryStore({ clock });
+    const write = (name: string) =>
+      store.putRecord({ kind: "run", name, doc: { name }, version: null, expiresAt: null });
+    store.forceRecords("lost", "unavailable", "conflict");
+    await expect(write("lost")).rejects.toThrow(StoreUnavailable);
+    await expect(write("away")).rejects.toThrow(StoreUnavailable);
+    expect(await write("taken")).toBeNull();
+    expect((await store.listRecords("run", 10, null)).items.map((each) => each.name)).toEqual(["lost"]);
+  });
+
   test("can be asked for one by one, and turned off", async () => {
     const store = new MemoryStore({ clock });
     const key = new KeyWriter(store, "k1");

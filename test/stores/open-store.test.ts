@@ -210,10 +210,10 @@ describe("KEYBRAKE_STORE", () => {
     expect(existsSync(path)).toBe(true);
   });
 
-  test("that names no store of this version is refused with a valid example", async () => {
-    await expect(openStore("firestore:p/d", surroundings)).rejects.toThrow(
-      /not built into this version.*sqlite:keybrake.db/,
-    );
+  test("that names no store is refused with a valid example", async () => {
+    for (const spec of ["firestore:", "firestore:p", "firestore:p/", "firestore:/d", "firestore:p/d/e"]) {
+      await expect(openStore(spec, surroundings), spec).rejects.toThrow(/`firestore:my-project\/keybrake`/);
+    }
     for (const spec of ["", "sqlite", "sqlite:", "postgres://x", "keybrake.db"]) {
       await expect(openStore(spec, surroundings), spec).rejects.toThrow(/KEYBRAKE_STORE.*`sqlite:keybrake.db`/);
     }

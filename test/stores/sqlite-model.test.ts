@@ -8,7 +8,7 @@ import { expect, test } from "vitest";
 import type { CallState, DocId } from "../../service/ledger/types.ts";
 import { MemoryStore } from "../../service/stores/memory.ts";
 import { openSqliteStore } from "../../service/stores/sqlite.ts";
-import type { Commit, Store, Version, Write } from "../../service/stores/store.ts";
+import type { Commit, RecordKind, RecordWrite, Store, Version, Write } from "../../service/stores/store.ts";
 import { put, START, sampleCall, sampleKey, samplePage } from "./samples.ts";
 
 const keyIds = ["k1", "k2", "k3"];
@@ -36,6 +36,14 @@ const oneWrite = fc.oneof(
 );
 type OneWrite = typeof oneWrite extends fc.Arbitrary<infer T> ? T : never;
 
+const recordKinds = ["run", "execution"] as const satisfies RecordKind[];
+const oneRecord = fc.record({
+  kind: fc.constantFrom(...recordKinds),
+  name: fc.constantFrom("a", "b"),
+  at: fc.constantFrom("now" as const, "now" as const, "now" as const, "new" as const),
+});
+type OneRecord = typeof oneRecord extends fc.Arbitrary<infer T> ? T : never;
+
 const step = fc.record({
   keyId: fc.constantFrom(...keyIds),
   /** At the version that is known, at the one before it, or as if the key were new. */
@@ -43,6 +51,9 @@ const step = fc.record({
   page: fc.nat(2),
   writes: fc.array(oneWrite, { maxLength: 5 }),
   sweep: fc.option(fc.nat(9), { freq: 8 }),
+  records: fc.uniqueArray(oneRecord, { maxLength: 2, selector: ({ kind, name }) => kind + name }),
+  /** Written on their own, after the commit. */
+  alone: fc.array(oneRecord, { maxLength: 1 }),
 });
 
 function toWrites(write: OneWrite): Write[] {
@@ -57,6 +68,15 @@ function toWrites(write: OneWrite): Write[] {
   return [{ op, id: `c:${call}`, doc: sampleCall(call, { state, label, keyId }) }];
 }
 
+async function toRecords(store: Store, asked: readonly OneRecord[], n: number): Promise<RecordWrite[]> {
+  return Promise.all(
+    asked.map(async ({ kind, name, at }) => {
+      const version = at === "new" ? null : ((await store.record(kind, name))?.version ?? null);
+      return { kind, name, doc: { n }, version, expiresAt: null };
+    }),
+  );
+}
+
 async function everything(store: Store) {
   return {
     snapshots: await Promise.all(keyIds.map((id) => store.read(id, everyId))),
@@ -65,13 +85,15 @@ async function everything(store: Store) {
     labelled: await store.listCalls({ label: "a", keyIds: ["k1", "k2"] }, 100, null),
     open: await store.listOpenCalls(100, null),
     pages: await Promise.all(keyIds.map((id) => store.listPages(id, 1, 100))),
+    records: await Promise.all(recordKinds.map(async (kind) => (await store.listRecords(kind, 100, null)).items)),
   };
 }
 
 /** Cursors and versions are the store's own: what counts is whether there is one. */
 function comparable(seen: Awaited<ReturnType<typeof everything>>) {
   const bare = { ...seen.keys, cursor: seen.keys.cursor !== null };
-  return { ...seen, keys: bare, snapshots: seen.snapshots.map((each) => each && { ...each, version: "" }) };
+  const records = seen.records.map((items) => items.map(({ name, doc }) => ({ name, doc })));
+  return { ...seen, records, keys: bare, snapshots: seen.snapshots.map((each) => each && { ...each, version: "" }) };
 }
 
 test("any history of commits has the same answers and leaves the same documents as in the model", async () => {
@@ -87,7 +109,7 @@ test("any history of commits has the same answers and leaves the same documents 
         [sqlite, new Map()],
       ]);
       let sequence = 0;
-      for (const { keyId, at, page, writes, sweep } of steps) {
+      for (const { keyId, at, page, writes, sweep, records: asked, alone } of steps) {
         sequence += 1;
         const results = [];
         for (const store of [model, sqlite]) {
@@ -95,13 +117,17 @@ test("any history of commits has the same answers and leaves the same documents 
           const version = at === "new" ? null : (known.at(at === "now" ? -1 : -2) ?? null);
           const state = sampleKey(keyId, { sequence });
           const chainPage = page > 0 ? samplePage(keyId, sequence * 10, page) : null;
-          const commit: Commit = { version, state, page: chainPage, writes: writes.flatMap(toWrites) };
+          const records = await toRecords(store, asked, sequence);
+          const commit: Commit = { version, state, page: chainPage, writes: writes.flatMap(toWrites), records };
           const result = await store.commit(keyId, commit).catch((error: Error) => {
             expect(error.message).toMatch(/receipt r:\w+ is of no call/);
             return { kind: "refused" as const };
           });
           if (result.kind === "committed") versions.get(store)?.set(keyId, [...known, result.version]);
           results.push(result.kind === "committed" ? { ...result, version: "" } : result);
+          for (const record of await toRecords(store, alone, -sequence)) {
+            results.push({ written: (await store.putRecord(record)) !== null });
+          }
           if (sweep !== null) results.push({ swept: await store.sweepReceipts(sweep, 100) });
         }
         expect(results.slice(results.length / 2)).toEqual(results.slice(0, results.length / 2));

@@ -1,4 +1,4 @@
-/** A real proxy: `node service/main.ts` in a process of its own, on a free port, over a SQLite file in a temporary directory. */
+/** A real proxy: `node service/main.ts` in a process of its own, on a free port, over a SQLite file in a temporary directory or over Firestore's emulator. */
 import { randomBytes } from "node:crypto";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -15,6 +15,8 @@ export interface ProxyOptions {
   entry?: () => readonly string[];
   /** Default: a random one. */
   adminKey?: string;
+  /** Default: a SQLite file of its own, or what the run's project says. Proxies on one database of Firestore need one pepper, too: that of the first one's directory. */
+  store?: { firestore: string; emulator: string; pepper?: string };
 }
 
 export interface JsonAnswer {
@@ -36,7 +38,12 @@ export interface RunningProxy {
   adminKey: string;
   /** Directory of the database and the pepper; gone after `stop`. */
   directory: string;
+  /** Other instances may use its store, too. */
+  sharedStore: boolean;
+  /** With Firestore there is no such file. */
   storeFile: string;
+  /** File with the pepper of this proxy's vault keys. */
+  pepperFile: string;
   /** Control plane with the admin key; any status. */
   admin(method: string, path: string, body?: unknown): Promise<JsonAnswer>;
   /** `POST /vault/keys` with `expires_in` 1h unless given; must be 201 or 200. */
@@ -61,8 +68,13 @@ const main = fileURLToPath(new URL("../../service/main.ts", import.meta.url));
 export async function startProxy(options: ProxyOptions): Promise<RunningProxy> {
   const directory = mkdtempSync(join(tmpdir(), "keybrake-test-"));
   const storeFile = join(directory, "keybrake.db");
+  const store = options.store ?? (await storeOfThisRun());
+  const pepperFile = store?.pepper ?? `${storeFile}.pepper`;
   const adminKey = options.adminKey ?? randomBytes(24).toString("hex");
-  const env = { ...environment(options, storeFile, adminKey), ...options.env };
+  const env = {
+    ...environment({ ...options, ...(store && { store }) }, { storeFile, pepperFile, adminKey }),
+    ...options.env,
+  };
   const start = (): Promise<ServerProcess> =>
     startServerProcess({
       name: "the proxy",
@@ -105,7 +117,9 @@ export async function startProxy(options: ProxyOptions): Promise<RunningProxy> {
     },
     adminKey,
     directory,
+    sharedStore: store !== undefined,
     storeFile,
+    pepperFile,
     admin,
     issue: (body) => issue(admin, body),
     key: async (keyId) => expectOk(await admin("GET", `/vault/keys/${keyId}`)),
@@ -126,12 +140,27 @@ export async function startProxy(options: ProxyOptions): Promise<RunningProxy> {
   };
 }
 
-function environment({ vendors }: ProxyOptions, storeFile: string, adminKey: string): Record<string, string> {
+/** The tests of the project `firestore` are those of the embedded store, run again on Firestore's emulator. */
+async function storeOfThisRun(): Promise<ProxyOptions["store"]> {
+  if (process.env.KEYBRAKE_TEST_STORE !== "firestore") return undefined;
+  const { freshStore, sharedEmulator } = await import("./on-emulator.ts");
+  return { firestore: freshStore(), emulator: await sharedEmulator() };
+}
+
+interface Places {
+  storeFile: string;
+  pepperFile: string;
+  adminKey: string;
+}
+
+function environment({ vendors, store }: ProxyOptions, places: Places): Record<string, string> {
   const env: Record<string, string> = {
     PORT: "0",
     HOST: "127.0.0.1",
-    KEYBRAKE_STORE: `sqlite:${storeFile}`,
-    KEYBRAKE_ADMIN_KEY: adminKey,
+    KEYBRAKE_STORE: store?.firestore ?? `sqlite:${places.storeFile}`,
+    KEYBRAKE_PEPPER: `file:${places.pepperFile}`,
+    KEYBRAKE_ADMIN_KEY: places.adminKey,
+    ...(store && { FIRESTORE_EMULATOR_HOST: store.emulator }),
   };
   const configured: Record<string, { secret: string; upstream: string }> = {};
   for (const [id, { url, secret }] of Object.entries(vendors)) {

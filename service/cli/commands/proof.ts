@@ -30,7 +30,8 @@ export function addProof(keys: Command, around: Surroundings): void {
   addConnectionOptions(addJsonOption(command)).addHelpText(
     "after",
     `
-Exit code 1 when a record is missing or changed, the sums differ, or --head is not in the chain.
+Exit code 1 when a record is missing or changed, the sums differ, --head is not in the chain, or the records are past the
+retention (KEYBRAKE_RETENTION_DAYS after the key's end), so that nothing can be proved.
 
 Example:
   $ keybrake keys proof kkkkkkkkkkkkkkkkkkkkkkkkkk --head 5f1c…`,
@@ -61,12 +62,15 @@ async function prove(around: Surroundings, client: ProxyClient, id: string, opti
     if (options.records) await write(around, `${JSON.stringify(line)}\n`);
   }
   if (!end) throw new CommandFailure("the proof was cut before its end: try again");
-  const fault = chain.fault ?? misfit(chain, end, headSeen);
+  // Without records nothing is proved, whatever the reason: it changes the sentence, not the exit code.
+  const forgotten = end.retention_passed === true && chain.length === 0 && chain.fault === null;
+  const fault = forgotten ? null : (chain.fault ?? misfit(chain, end, headSeen));
   const result = {
     key_id: id,
     label: end.label,
-    verified: fault === null,
+    verified: fault === null && !forgotten,
     fault,
+    retention_passed: forgotten,
     records: chain.length,
     spent_usd: formatUsd(chain.spentMicros),
     reserved_usd: formatUsd(chain.reservedMicros),
@@ -75,6 +79,7 @@ async function prove(around: Surroundings, client: ProxyClient, id: string, opti
   if (options.records) await write(around, `${JSON.stringify(result)}\n`);
   else if (wantsJson(around, options)) await writeJson(around, result);
   else await write(around, fieldsText(Object.entries(result).map(([name, value]) => [name, String(value ?? "–")])));
+  if (forgotten) throw new CommandFailure("the records of this key are past the proxy's retention: nothing is proved");
   if (fault !== null) throw new CommandFailure(`the proof does not hold: ${fault}`);
 }
 

@@ -6,8 +6,8 @@ Environment variables:
   PORT, HOST           where it listens (8080, 127.0.0.1; PORT=0 picks a free one)
   KEYBRAKE_STORE       sqlite:FILE or sqlite::memory: (sqlite:keybrake.db)
   KEYBRAKE_ADMIN_KEY   the admin key, at least 32 characters; without it one is made and printed once
-  KEYBRAKE_PEPPER      file:PATH, the root of the vault keys' text (made once beside the database)
-  KEYBRAKE_VENDORS     JSON: vendor id to {"secret": "env:NAME" or "file:PATH", "upstream": "https://…"}
+  KEYBRAKE_PEPPER      file:PATH or projects/P/secrets/S, the root of the vault keys' text (made once beside the database)
+  KEYBRAKE_VENDORS     JSON: vendor id to {"secret": "env:NAME", "file:PATH" or "projects/P/secrets/S", "upstream": "https://…"}
   KEYBRAKE_CONNECTORS  your own connectors: a file, or JSON
 
 When it listens it prints one JSON line with "message":"listening" and "url". SIGTERM drains and exits 0.

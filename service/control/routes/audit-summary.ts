@@ -1,5 +1,6 @@
 import { z } from "zod";
-import { allPages, filterFields, readCalls, STREAM_PAGE } from "../../audit/audit-filter.ts";
+import { allPages, filterFields, STREAM_PAGE } from "../../audit/audit-filter.ts";
+import { AuditRows } from "../../audit/audit-rows.ts";
 import { groupings, Summary } from "../../audit/summary.ts";
 import { money } from "../dollars.ts";
 import { noBody } from "../read-input.ts";
@@ -22,11 +23,16 @@ export const auditSummary = route({
   body: noBody,
   answers: { 200: { description: "The groups, in the order of their keys.", schema: summaryShape } },
   codes: [],
-  async handle({ principal, query }, { store, gate }) {
+  async handle({ principal, query }, { store, gate, clock, retentionMs }) {
     const { group_by: grouping, ...filter } = query;
     const summary = new Summary(grouping);
     await gate.run(async () => {
-      const read = (from: string | null) => readCalls(store, filter, principal.sees, STREAM_PAGE, from);
+      const rows = new AuditRows(store, {
+        filter,
+        owner: principal.sees,
+        retention: { retentionMs, now: clock.now() },
+      });
+      const read = (from: string | null) => rows.page(STREAM_PAGE, from);
       for await (const calls of allPages(await read(null), read)) for (const call of calls) summary.add(call);
     });
     const groups = summary.groups().map(({ spentMicros, reservedMicros, ...group }) => ({

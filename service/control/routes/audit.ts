@@ -1,5 +1,6 @@
 import { z } from "zod";
-import { allPages, DEFAULT_PAGE, filterFields, pageFields, readCalls, STREAM_PAGE } from "../../audit/audit-filter.ts";
+import { allPages, DEFAULT_PAGE, filterFields, pageFields, STREAM_PAGE } from "../../audit/audit-filter.ts";
+import { AuditRows } from "../../audit/audit-rows.ts";
 import { csvLines } from "../../audit/csv.ts";
 import type { Call } from "../../ledger/types.ts";
 import { noBody } from "../read-input.ts";
@@ -30,9 +31,14 @@ export const audit = route({
     },
   },
   codes: [],
-  async handle({ principal, query, accept }, { store, gate }) {
+  async handle({ principal, query, accept }, { store, gate, clock, retentionMs }) {
     const { limit, cursor, ...filter } = query;
-    const read = (rows: number, from: string | null) => readCalls(store, filter, principal.sees, rows, from);
+    const rows = new AuditRows(store, {
+      filter,
+      owner: principal.sees,
+      retention: { retentionMs, now: clock.now() },
+    });
+    const read = (count: number, from: string | null) => rows.page(count, from);
     if (accept === "application/json") {
       const page = await read(limit ?? DEFAULT_PAGE, cursor ?? null);
       return { status: 200, json: { calls: page.items.map(renderCall), next_cursor: page.cursor } };

@@ -1,4 +1,5 @@
-import { type ProofEnd, walkProof } from "../../audit/proof.ts";
+import { noProof, type ProofEnd, walkProof } from "../../audit/proof.ts";
+import { isPast } from "../../audit/retention.ts";
 import type { ChainRecord, KeyState } from "../../ledger/types.ts";
 import { money, moneyOrNull } from "../dollars.ts";
 import { findKey } from "../find.ts";
@@ -36,7 +37,9 @@ export const proof = route({
 });
 
 /** A chain that does not verify is the worst news that this service can have: it is logged as well as answered. */
-async function* walk(key: KeyState, { store, log }: ControlDeps): AsyncGenerator<ChainRecord[], ProofEnd> {
+async function* walk(key: KeyState, deps: ControlDeps): AsyncGenerator<ChainRecord[], ProofEnd> {
+  const { store, log, clock, retentionMs } = deps;
+  if (isPast(key, { retentionMs, now: clock.now() })) return noProof(key);
   const end = yield* walkProof(store, key);
   if (!end.verified) log.error({ keyId: key.keyId, fault: end.fault }, "hash chain does not verify");
   return end;
@@ -74,5 +77,6 @@ function renderEnd(key: KeyState, end: ProofEnd) {
     chain_head: end.chainHead,
     verified: end.verified,
     fault: end.fault,
+    retention_passed: end.retentionPassed,
   };
 }

@@ -19,6 +19,6 @@ export const releaseCall = route({
   async handle({ principal, params, body }, deps) {
     const call = await findCall(deps, principal, params.call_id);
     const released = await deps.ledger.releaseByHand(call, principal.by, body.reason);
-    return { status: 200, json: await renderCallDetail(released, deps.store) };
+    return { status: 200, json: await renderCallDetail(released, deps) };
   },
 });

@@ -20,6 +20,6 @@ export const settleCall = route({
   async handle({ principal, params, body }, deps) {
     const call = await findCall(deps, principal, params.call_id);
     const settled = await deps.ledger.settleByHand(call, body.cost_usd, principal.by, body.reason);
-    return { status: 200, json: await renderCallDetail(settled, deps.store) };
+    return { status: 200, json: await renderCallDetail(settled, deps) };
   },
 });

@@ -16,6 +16,6 @@ export const showCall = route({
   codes: ["not_found"],
   async handle({ principal, params }, deps) {
     const call = await findCall(deps, principal, params.call_id);
-    return { status: 200, json: await renderCallDetail(call, deps.store) };
+    return { status: 200, json: await renderCallDetail(call, deps) };
   },
 });
