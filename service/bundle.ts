@@ -8,14 +8,16 @@
  */
 import { readFile, rm } from "node:fs/promises";
 import { isBuiltin } from "node:module";
-import { dirname, join, resolve } from "node:path";
+import { dirname, join, relative, resolve } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { build, type Plugin } from "esbuild";
 
 const here = fileURLToPath(new URL(".", import.meta.url));
+/** Paths in the bundle begin here, so that it is the same wherever the clone lies and whoever calls. */
+const root = join(here, "..");
 
 /** What CommonJS packages expect to find, in modules that are none. */
-const commonJs = `
+export const commonJs = `
 import { createRequire as __createRequire } from "node:module";
 const require = __createRequire(import.meta.url);
 const __filename = import.meta.filename;
@@ -54,16 +56,17 @@ const builtIns: Plugin = {
  * `import()` of a CommonJS package has the names that Node would find in it. The bundler alone gives a chunk of its own no name but
  * `default` (esbuild 0.28: https://github.com/evanw/esbuild/issues/3245).
  */
-const commonJsNames: Plugin = {
+export const commonJsNames: Plugin = {
   name: "commonjs-names",
   setup({ onResolve, onLoad, resolve }) {
     onResolve({ filter: /^[^./]/ }, async ({ path, kind, importer, resolveDir, pluginData }) => {
       if (kind !== "dynamic-import" || isBuiltin(path) || pluginData === SEEN) return undefined;
       const found = await resolve(path, { kind, importer, resolveDir, pluginData: SEEN });
       if (found.errors.length > 0 || !("module.exports" in (await importFile(found.path)))) return found;
-      return { path: found.path, namespace: "commonjs-names" };
+      return { path: relative(root, found.path), namespace: "commonjs-names" };
     });
-    onLoad({ filter: /./, namespace: "commonjs-names" }, async ({ path }) => {
+    onLoad({ filter: /./, namespace: "commonjs-names" }, async (loaded) => {
+      const path = join(root, loaded.path);
       const found = Object.keys(await importFile(path));
       const names = found.filter((name) => /^[A-Za-z_$][\w$]*$/.test(name) && name !== "default").join(", ");
       const contents = `import * as all from ${JSON.stringify(path)};\nexport const { ${names} } = all;\nexport default all;`;
@@ -112,12 +115,16 @@ function replaced(text: string, from: string, to: string, path: string): string 
   return text.replace(from, to);
 }
 
-/** Writes `main.mjs`, `sqlite-thread.mjs` and their chunks. What was in the directory is removed first. */
-export async function bundle(directory: string): Promise<void> {
+/**
+ * Writes `main.mjs`, `sqlite-thread.mjs` and their chunks. What was in the directory is removed first.
+ * @returns the files that it is made of, from the repository's directory on.
+ */
+export async function bundle(directory: string): Promise<string[]> {
   await rm(directory, { recursive: true, force: true });
-  await build({
+  const { metafile } = await build({
     entryPoints: { main: join(here, "main.ts"), "sqlite-thread": join(here, "stores/sqlite-thread.ts") },
     outdir: directory,
+    absWorkingDir: root,
     outExtension: { ".js": ".mjs" },
     bundle: true,
     splitting: true,
@@ -128,8 +135,10 @@ export async function bundle(directory: string): Promise<void> {
     banner: { js: commonJs },
     legalComments: "linked",
     logLevel: "warning",
+    metafile: true,
     plugins: [threadByUrl, builtIns, commonJsNames, onlyThePool, onlyOurMessages],
   });
+  return Object.keys(metafile.inputs);
 }
 
 if (import.meta.main) await bundle(resolve(process.argv[2] ?? join(here, "dist")));

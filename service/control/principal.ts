@@ -17,7 +17,7 @@ export type Permission =
   | "reconcile"
   | "launch"
   | "claim"
-  /** Make and end issuer keys: the admin key only. */
+  /** Make and end issuer keys. */
   | "issuers";
 
 export interface Principal {

@@ -5,7 +5,7 @@ import type { BudgetVendor } from "../control/route.ts";
 import { Refusal } from "../errors.ts";
 import { formatUsd } from "../money.ts";
 import type { RecordDoc } from "../stores/store.ts";
-import { type Policy, policyIdText, policySchema, taskPermissions } from "./policy.ts";
+import { operatorsOnly, type Policy, policyIdText, policySchema, taskPermissions } from "./policy.ts";
 import { scopeEndpoints, sharedPath } from "./scope-endpoints.ts";
 
 type Vendors = ReadonlyMap<string, BudgetVendor>;
@@ -48,6 +48,8 @@ function principalFault({
   if (may.has("claim") && !job) return "who may claim needs a `job`";
   // Who sees all may launch any job, each under that job's own policy.
   if (may.has("launch") && !job && sees !== "all") return "who may launch needs a `job`, or `sees` all";
+  const operators = operatorsOnly.find((one) => may.has(one));
+  if (operators && sees !== "all") return `who may have ${operators} needs \`sees\` all`;
   return null;
 }
 

@@ -7,7 +7,7 @@ import { labelText } from "../audit/audit-filter.ts";
 import { capUsd, priceUsd } from "../control/dollars.ts";
 import { lifetimeText } from "../control/duration.ts";
 
-/** What a policy can let a principal do. Deciding on unknown calls stays with the admin key. */
+/** What a policy can let a principal do. */
 export const policyPermissions = [
   "issue",
   "launch",
@@ -18,8 +18,13 @@ export const policyPermissions = [
   "resume",
   "raise",
   "reconcile",
+  "decide",
+  "issuers",
 ] as const;
 export type PolicyPermission = (typeof policyPermissions)[number];
+
+/** What is of the whole proxy, or frees money: for those who see all alone. */
+export const operatorsOnly = ["decide", "issuers"] as const satisfies readonly PolicyPermission[];
 
 /** What the tasks' own account of a job may have: whoever can make keys or raise caps has no cap. */
 export const taskPermissions: readonly PolicyPermission[] = ["claim", "read", "revoke"];

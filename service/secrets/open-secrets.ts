@@ -16,13 +16,15 @@ export interface OpenSecretsOptions {
 
 /**
  * Reads every secret once. Throws an `Error` with one sentence when one cannot be read, also because Secret Manager is down: whoever
- * started this process starts it again, and an instance that is up serves meanwhile.
+ * started this process starts it again, and an instance that is up serves meanwhile. One that is in Secret Manager without a value stops
+ * nothing but its own vendor's calls: a deployment makes the secret, and its value is added afterwards.
  */
 export async function openVendorSecrets(options: OpenSecretsOptions): Promise<VendorSecrets> {
   const { references, manager, clock, log } = options;
   const secrets = new VendorSecrets({ references, read: secretReader(manager), clock, log });
   const readings = [...references].map(async ([id, { from }]) => {
     await secrets.get(id).catch((error: Error) => {
+      if (secrets.isWithdrawn(id)) return;
       // What Secret Manager says names its own fix.
       const fix = from === "manager" ? "" : "; put a valid secret there";
       throw new Error(`KEYBRAKE_VENDORS: ${error.message.replace(/^\w+: /, "")}${fix}.`);

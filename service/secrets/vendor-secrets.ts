@@ -77,6 +77,11 @@ export class VendorSecrets implements SecretSource {
     }
   }
 
+  /** It has no value that may be used: none was added yet, or somebody took it away. */
+  isWithdrawn(vendorId: string): boolean {
+    return this.#failures.get(vendorId)?.error.withdrawn === true;
+  }
+
   async refresh(vendorId: string): Promise<boolean> {
     const before = await this.get(vendorId);
     const { clock, log } = this.#deps;

@@ -26,9 +26,12 @@ describe("a policy that is right", () => {
     "of a job that runs one at a time": jobDoc({
       job: { project: "my-project", location: "us-central1", service_account: TASKS, one_at_a_time: true },
     }),
-    "of an operator who sees all": operator(["read", "launch", "pause", "resume", "raise", "reconcile"], {
-      sees: "all",
-    }),
+    "of an operator who sees all": operator(
+      ["read", "launch", "pause", "resume", "raise", "reconcile", "decide", "issuers"],
+      {
+        sees: "all",
+      },
+    ),
     "of issuer keys alone": policyDoc([], { issuer_may: ["issue", "read"], budget: budgetDoc() }),
     "of a principal by its number": policyDoc([{ sub: "113773", may: ["read"] }]),
     "with two vendors": withBudget({ vendors: ["stripe", "resend"], allowed_endpoints: ["*", "resend:POST /emails"] }),
@@ -57,8 +60,9 @@ describe("a policy that is wrong", () => {
     "with a principal without a name": [policyDoc([{ may: ["read"] }]), /names no `email` and no `sub`/],
     "with an e-mail in capitals": [policyDoc([{ email: "Ops@example.com", may: ["read"] }]), /in lower case/],
     "with a principal that may nothing": [operator([]), /`principals\.0\.may`/],
-    "with a permission that is the admin key's": [operator(["decide"]), /`principals\.0\.may/],
-    "with the permission to make issuer keys": [operator(["issuers"]), /`principals\.0\.may/],
+    "with a permission that there is not": [operator(["administer"]), /`principals\.0\.may/],
+    "that decides on calls that it does not see": [operator(["decide"]), /decide needs `sees` all/],
+    "that makes issuer keys for its own policy": [operator(["issuers"]), /issuers needs `sees` all/],
     "that issues without a budget": [operator(["issue"]), /may issue needs a `budget`/],
     "whose issuer keys issue without a budget": [
       policyDoc([], { issuer_may: ["issue"] }),

@@ -221,9 +221,9 @@ describe("the start", () => {
   const many = new Map<string, SecretReference>(
     ["stripe", "twilio", "resend"].map((id) => [id, { from: "manager", name: secretOf(id) }]),
   );
-  const open = () =>
+  const open = (references: ReadonlyMap<string, SecretReference> = many) =>
     openVendorSecrets({
-      references: many,
+      references,
       manager: () => world.client(),
       clock: { now: () => now },
       log: createLogger({ write: (line) => logged.push(line) }),
@@ -256,9 +256,19 @@ describe("the start", () => {
       /^KEYBRAKE_VENDORS: the secret of \w+ \(projects\/\S+\) cannot be reached now \(INTERNAL\); try again\.$/,
     ],
     ["does not permit it", 403, /^KEYBRAKE_VENDORS: .*grant it roles\/secretmanager\.secretAccessor there\.$/],
-    ["has no such secret", 404, /^KEYBRAKE_VENDORS: .*add one with `keybrake secrets set projects\/\S+`\.$/],
   ])("fails with one sentence when Secret Manager %s", async (_what, status, says) => {
     world.local.failNext({ answer: status }, { answer: status }, { answer: status });
     await expect(open()).rejects.toThrow(says);
+  });
+
+  it("goes on when a secret has no value yet: its vendor alone is refused, until one is added", async () => {
+    const name = secretOf("added-later");
+    const opened = await open(new Map([...many, ["added-later", { from: "manager", name }]]));
+    expect(logged.join("")).toMatch(/"severity":"ERROR".*add one with `keybrake secrets set projects\/\S+`/);
+    expect(await opened.get("twilio")).toBe("AC1:CANARY_token");
+    await expect(opened.get("added-later")).rejects.toMatchObject({ code: "vendor_secret_unavailable" });
+    world.local.addVersion(name, "CANARY_late");
+    now += 5 * second;
+    expect(await opened.get("added-later")).toBe("CANARY_late");
   });
 });

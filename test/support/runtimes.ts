@@ -1,7 +1,7 @@
 /** Python and Go for the tests that need them: found once, packages pinned, kept in a cache directory outside the tree. */
 import { execFile, execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { access, mkdir, open, rename, rm, stat } from "node:fs/promises";
+import { access, copyFile, mkdir, open, readFile, rename, rm, stat } from "node:fs/promises";
 import { tmpdir, userInfo } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
@@ -86,6 +86,27 @@ export async function pythonWith(packages: readonly string[]): Promise<string> {
     await (await open(finished, "w")).close();
   });
   return python;
+}
+
+/** @returns a directory that has a project's own packages in `node_modules`: they are none of this repository's. */
+export async function packagesOf(projectDirectory: string): Promise<string> {
+  const manifest = join(projectDirectory, "package.json");
+  const name = `npm-${createHash("sha256")
+    .update(await readFile(manifest))
+    .digest("hex")
+    .slice(0, 12)}`;
+  const directory = join(await cacheDirectory(), name);
+  const finished = join(directory, "installed");
+  await withLock(name, async () => {
+    if (await exists(finished)) return;
+    await rm(directory, { recursive: true, force: true });
+    await mkdir(directory);
+    await copyFile(manifest, join(directory, "package.json"));
+    const arguments_ = ["install", "--no-audit", "--no-fund", "--ignore-scripts", "--loglevel=error"];
+    await promisify(execFile)("npm", arguments_, { cwd: directory, timeout: INSTALL_TIMEOUT_MS });
+    await (await open(finished, "w")).close();
+  });
+  return directory;
 }
 
 /** Builds a Go module of the tests. @returns the program. */

@@ -1,4 +1,4 @@
-/** Issuer keys: made and ended with the admin key only. */
+/** Issuer keys: made and ended with the admin key, or under a policy that sees all. */
 import { z } from "zod";
 import { DEFAULT_PAGE, labelText, pageFields } from "../../audit/audit-filter.ts";
 import { Refusal } from "../../errors.ts";
