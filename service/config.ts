@@ -107,7 +107,7 @@ export function readConfig(env: Environment): Config {
     pepper: readPepper(get("KEYBRAKE_PEPPER"), store, problems),
     vendors: readVendors(get("KEYBRAKE_VENDORS"), env, problems),
     connectors: readConnectors(get("KEYBRAKE_CONNECTORS")),
-    audience: get("KEYBRAKE_AUDIENCE"),
+    audience: readAudience(get("KEYBRAKE_AUDIENCE"), problems),
     policiesFile: readPoliciesFile(get("KEYBRAKE_POLICIES"), store, problems),
     googleApis: readGoogleApis(get("KEYBRAKE_GOOGLE_APIS"), problems),
     traceProject: get("GOOGLE_CLOUD_PROJECT") ?? projectOf(store),
@@ -166,7 +166,8 @@ function readStore(text: string | null, problems: string[]): string {
 /** The variable that Google's own tools and libraries read: https://cloud.google.com/firestore/docs/emulator (read 2026-11). */
 function readEmulator(text: string | null, store: string, problems: string[], warnings: string[]): string | null {
   if (text === null || projectOf(store) === null) return null;
-  const valid = /^([A-Za-z0-9.-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\]):\d{1,5}$/.test(text);
+  const shape = /^([A-Za-z0-9.-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\]):[1-9]\d{0,4}$/;
+  const valid = shape.test(text) && URL.canParse(`http://${text}`);
   if (!valid) problems.push("FIRESTORE_EMULATOR_HOST must be HOST:PORT; a valid value is 127.0.0.1:8080.");
   else
     warnings.push(
@@ -183,6 +184,15 @@ function readDays(text: string | null, problems: string[]): number {
   if (days >= 1 && days <= 36_500) return days;
   problems.push("KEYBRAKE_RETENTION_DAYS must be a whole number of days from 1 to 36500; a valid value is 400.");
   return 400;
+}
+
+/** No token could carry another one: whoever asks for a token writes it into a URL. */
+function readAudience(text: string | null, problems: string[]): string | null {
+  if (text === null || /^[\x21-\x7e]{1,500}$/.test(text)) return text;
+  problems.push(
+    "KEYBRAKE_AUDIENCE must be of 1 to 500 visible ASCII characters without spaces; a valid value is keybrake/my-project/us-central1/keybrake.",
+  );
+  return null;
 }
 
 function readPoliciesFile(text: string | null, store: string, problems: string[]): string | null {

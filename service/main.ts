@@ -1,6 +1,6 @@
 /** The entry of the service, and the only file of it that reads `process`. */
 import { destination } from "pino";
-import { startProxy } from "./app.ts";
+import { type Proxy as RunningProxy, startProxy } from "./app.ts";
 import { systemClock, systemRandom } from "./clock.ts";
 import { ConfigError, type Environment, readConfig } from "./config.ts";
 import { createLogger } from "./log.ts";
@@ -40,13 +40,31 @@ async function start(env: Environment): Promise<void> {
   });
   const log = createLogger(lines);
   for (const warning of config.warnings) log.warn(warning);
+  let proxy: RunningProxy | null = null;
+  let stopped = false;
   const leave = (code: number): void => {
     // Not flushSync: it would try for ever when the reader of the lines is gone (sonic-boom 4, read 2026-11).
     const end = () => process.exit(code);
     setTimeout(end, LAST_LINES_MS);
     lines.flush(end);
   };
-  const proxy = await startProxy({
+  const stop = (signal: NodeJS.Signals): void => {
+    stopped = true;
+    log.info({ signal }, proxy ? "draining" : "stopped before it listened");
+    setTimeout(() => leave(1), LAST_MS).unref();
+    const closed = proxy ? proxy.close() : Promise.resolve();
+    closed.then(
+      () => leave(0),
+      (error: unknown) => {
+        log.error({ err: error }, "the drain failed; open calls are found at the next start");
+        leave(1);
+      },
+    );
+  };
+  // From the start on: the first process of a container would not hear a signal that nobody listens for, and be killed later, serving.
+  process.once("SIGTERM", stop);
+  process.once("SIGINT", stop);
+  proxy = await startProxy({
     config,
     clock: systemClock,
     random: systemRandom,
@@ -56,19 +74,7 @@ async function start(env: Environment): Promise<void> {
       process.stderr.write(`keybrake: admin key, made now and shown this once: ${key}\n`);
     },
   });
-  const stop = (signal: NodeJS.Signals): void => {
-    log.info({ signal }, "draining");
-    setTimeout(() => leave(1), LAST_MS).unref();
-    proxy.close().then(
-      () => leave(0),
-      (error: unknown) => {
-        log.error({ err: error }, "the drain failed; open calls are found at the next start");
-        leave(1);
-      },
-    );
-  };
-  process.once("SIGTERM", stop);
-  process.once("SIGINT", stop);
+  if (stopped) return;
   process.stdout.write(
     `${JSON.stringify({ severity: "INFO", time: new Date(systemClock.now()).toISOString(), message: "listening", url: proxy.url })}\n`,
   );

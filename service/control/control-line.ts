@@ -5,6 +5,7 @@
 import type { NextFunction, Request, Response } from "express";
 import { traceFields } from "../trace.ts";
 import type { Principal } from "./principal.ts";
+import { idShape } from "./read-input.ts";
 import type { Answer, ControlDeps, Route } from "./route.ts";
 
 /** What the line tells of a request beyond what Express knows. */
@@ -21,18 +22,19 @@ export function logRequests({ log, clock, traceProject }: ControlDeps) {
     response.once("close", () => {
       const { route, params = {}, principal, keyId } = response.locals as Told;
       const { traceparent, "x-cloud-trace-context": cloudTrace } = request.headers;
+      const id = idsOf(request);
       const trace = { traceparent: one(traceparent), cloudTrace: one(cloudTrace) };
       const line = {
         ...traceFields(trace, traceProject ?? null),
         "logging.googleapis.com/labels": {
-          key_id: one(params.key_id) ?? keyId,
-          execution: one(params.execution),
+          key_id: id(params.key_id) ?? keyId,
+          execution: id(params.execution),
         },
         endpoint: route && `${route.method.toUpperCase()} ${route.path}`,
         method: request.method,
         principal: principal?.by,
-        job: one(params.job),
-        call_id: one(params.call_id),
+        job: id(params.job),
+        call_id: id(params.call_id),
         code: response.getHeader("x-keybrake-code"),
         // The head was never sent: the caller left before its answer.
         status: response.headersSent ? response.statusCode : undefined,
@@ -59,6 +61,17 @@ export function tellAnswer(response: Response, answer: Answer): void {
   if (typeof keyId === "string") response.locals.keyId = keyId;
 }
 
-/** A credential that somebody wrote where an id belongs is not repeated. */
 const one = (value: string | string[] | undefined): string | undefined =>
-  typeof value === "string" && !/^(?:vk|kbi)_/.test(value) ? value : undefined;
+  typeof value === "string" ? value : undefined;
+
+/** From here on a text may be a key that the caller also sent as its credential. */
+const MIN_KEY_LENGTH = 20;
+
+/** What has no id's form is not repeated, and neither is a credential that somebody wrote where an id belongs. */
+function idsOf(request: Request) {
+  const { authorization = "" } = request.headers;
+  const secret = (text: string): boolean =>
+    /^(?:vk|kb[ai]|[srp]k|re)_|^eyJ/.test(text) || (text.length >= MIN_KEY_LENGTH && authorization.includes(text));
+  return (value: string | string[] | undefined): string | undefined =>
+    typeof value === "string" && idShape.test(value) && !secret(value) ? value : undefined;
+}

@@ -8,7 +8,7 @@ import { Refusal } from "../errors.ts";
 import { answerRefusal, asRefusal } from "./answer-refusal.ts";
 import { logRequests, tellAnswer, tellRoute } from "./control-line.ts";
 import { authenticate, demand } from "./principal.ts";
-import { MAX_BODY_BYTES, readBody, readQuery } from "./read-input.ts";
+import { idShape, MAX_BODY_BYTES, readBody, readQuery } from "./read-input.ts";
 import type { Answer, ControlDeps, Route, RouteDeps } from "./route.ts";
 import { routes } from "./routes.ts";
 
@@ -25,8 +25,6 @@ const singleHeaders = new Set([
 
 /** Exports, proofs and summaries at one time. */
 const MAX_LONG_ANSWERS = 4;
-
-const idShape = /^[A-Za-z0-9_-]{1,128}$/;
 
 export function buildControl(given: ControlDeps): Express {
   const deps: RouteDeps = { ...given, gate: new Gate(MAX_LONG_ANSWERS) };

@@ -34,10 +34,11 @@ const MIN_MODULUS_BITS = 2048;
 
 const keysShape = z.object({
   keys: z
-    .array(z.looseObject({ kty: z.string(), kid: z.string().min(1).max(128), n: z.string(), e: z.string() }))
+    .array(z.looseObject({ kty: z.string() }))
     .min(1)
     .max(50),
 });
+const rsaShape = z.looseObject({ kid: z.string().min(1).max(128), n: z.string(), e: z.string() });
 
 export class GoogleKeys {
   readonly #options: GoogleKeysOptions;
@@ -103,8 +104,11 @@ async function boundedText(response: Response): Promise<string> {
 
 function readKeys(text: string): Map<string, string> {
   const keys = new Map<string, string>();
-  for (const { kid, kty, n, e } of keysShape.parse(JSON.parse(text)).keys) {
+  for (const each of keysShape.parse(JSON.parse(text)).keys) {
+    const { kty } = each;
+    // Keys of other kinds may come to stand beside these: https://www.rfc-editor.org/rfc/rfc7517#section-5
     if (kty !== "RSA") continue;
+    const { kid, n, e } = rsaShape.parse(each);
     const key = createPublicKey({ key: { kty, n, e }, format: "jwk" });
     if ((key.asymmetricKeyDetails?.modulusLength ?? 0) < MIN_MODULUS_BITS) continue;
     keys.set(kid, key.export({ type: "spki", format: "pem" }).toString());

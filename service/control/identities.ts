@@ -26,13 +26,14 @@ export interface IdentitiesOptions {
   announceAdminKey: (key: string) => void;
 }
 
-/** Throws an `Error` with one sentence when the policies file is wrong. */
+/** Throws a `ConfigError` with one sentence when the policies file is wrong. */
 export async function openIdentities(
   options: IdentitiesOptions,
 ): Promise<Pick<ControlDeps, "authenticate" | "policies" | "issuers">> {
   const { store, vaultKeys, clock, random } = options;
-  const authenticate: Authenticate[] = await adminWays(options);
+  // First: a start that fails must not have made an admin key, which it shows this once.
   const policies = await openPolicies(options);
+  const authenticate: Authenticate[] = await adminWays(options);
   const issuers = new Issuers({ store, clock, random });
   if (policies) authenticate.push(issuerWay(issuers, policies, vaultKeys), ...tokenWays(options, policies));
   return { authenticate, policies, issuers };

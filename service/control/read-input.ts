@@ -8,6 +8,9 @@ import { strictText } from "../vendors/codec/limits.ts";
 /** Largest body of the control plane, bytes. */
 export const MAX_BODY_BYTES = 64 * 1024;
 
+/** What a path may name. */
+export const idShape = /^[A-Za-z0-9_-]{1,128}$/;
+
 export const noQuery = z.strictObject({});
 export const noBody = z.strictObject({});
 

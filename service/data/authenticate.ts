@@ -22,9 +22,17 @@ export async function authenticate(plane: DataPlane, exchange: Exchange, headers
   const context = taskOf(presented, headers);
   exchange.task = context.task;
   exchange.attempt = context.attempt;
-  const shut = closed(key, plane.clock.now());
+  const shut = await shutOrResumed(plane, key);
   if (shut) throw shut;
   return key;
+}
+
+/** Of all that shuts a key only a pause ends again: another instance may have ended it. */
+async function shutOrResumed({ clock, ledger }: DataPlane, key: KeyState): Promise<Refusal | null> {
+  const shut = closed(key, clock.now());
+  if (shut?.code !== "key_paused") return shut;
+  const now = await ledger.fresh(key.keyId);
+  return now ? closed(now, clock.now()) : shut;
 }
 
 const invalid = () =>

@@ -30,6 +30,13 @@ MAX_VARIABLES = 200
 DEFAULT_PATH = "/usr/local/bin:/usr/bin:/bin"
 
 TOKEN = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
+# What Cloud Run sets in a task, where the proxy is, and what decides which code runs or whom it trusts. A connector may name none of
+# them, so an answer that does is no proxy's.
+RESERVED = re.compile(
+    r"^(?:CLOUD_RUN_|K_|X_GOOGLE_|LD_|DYLD_|GLIBC_|MALLOC_|BASH|NODE_|NPM_|PYTHON|PERL|RUBY|GEM_|BUNDLE_|JAVA_|JDK_|DOTNET_|CORECLR_"
+    r"|PHPRC|PHP_INI|GIT_|SSL_|OPENSSL_|GCE_METADATA_)|_(?:PROXY|CA_BUNDLE)$|^(?:PORT|PATH|HOME|SHELL|SHELLOPTS|IFS|ENV|TMPDIR"
+    r"|CLASSPATH|GCONV_PATH|LOCPATH|HOSTALIASES|GODEBUG|GOFLAGS|GOOGLE_APPLICATION_CREDENTIALS|KEYBRAKE_URL|KEYBRAKE_AUDIENCE)$"
+)
 VALUES = {
     "credential": re.compile(r"[A-Za-z0-9_-]{1,500}"),
     "path": re.compile(r"(?:/[A-Za-z0-9._-]{1,64})?"),
@@ -93,7 +100,7 @@ def read_proxy():
     match = re.fullmatch(
         r"(https?)://(\[[0-9a-fA-F:]{2,39}\]|[A-Za-z0-9.-]{1,253})(?::([0-9]{1,5}))?(/[A-Za-z0-9._~/-]{0,200})?", text
     )
-    if not match:
+    if not match or not is_port(match.group(3)):
         raise ExecFailure("KEYBRAKE_URL is no address: set it to the proxy's, such as https://keybrake.example.com.")
     scheme, host, port, path = match.groups()
     tls = scheme == "https"
@@ -106,10 +113,14 @@ def read_proxy():
     )
 
 
+def is_port(digits):
+    return digits is None or 0 < int(digits) <= 65535
+
+
 def read_metadata():
     text = os.environ.get("GCE_METADATA_HOST") or "metadata.google.internal"
     match = re.fullmatch(r"([A-Za-z0-9.-]{1,253})(?::([0-9]{1,5}))?", text)
-    if not match:
+    if not match or not is_port(match.group(2)):
         raise ExecFailure("GCE_METADATA_HOST is not `host` or `host:port`: unset it.")
     return Place(False, match.group(1), int(match.group(2) or 80), "", text)
 
@@ -230,15 +241,12 @@ def parse(body):
 
 
 def is_variable(value):
-    """What Cloud Run sets in a task stays, and so does where the proxy is."""
     if not isinstance(value, dict):
         return False
     name, kind, text = value.get("name"), value.get("kind"), value.get("value")
     if not (isinstance(name, str) and isinstance(kind, str) and isinstance(text, str)):
         return False
-    if not re.fullmatch("[A-Z][A-Z0-9_]{0,63}", name) or name.startswith("CLOUD_RUN_"):
-        return False
-    if name in ("KEYBRAKE_URL", "KEYBRAKE_AUDIENCE"):
+    if not re.fullmatch("[A-Z][A-Z0-9_]{0,63}", name) or RESERVED.search(name):
         return False
     return kind in VALUES and VALUES[kind].fullmatch(text) is not None
 

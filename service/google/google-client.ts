@@ -8,14 +8,15 @@ import type { ClientOptions } from "google-gax";
 /** What a service account may do is decided by IAM, not by this. */
 const SCOPE = "https://www.googleapis.com/auth/cloud-platform";
 
+/** GOOGLE_SDK_NODE_LOGGING makes Google's libraries log every answer, secrets and tokens included: not in this process. */
+export async function silenceGoogle(): Promise<void> {
+  const { setBackend } = await import("google-logging-utils");
+  setBackend(null);
+}
+
 /** @param googleApis origin of the stand-in on loopback, which is never sent a credential; `null`: Google's own APIs. */
 export async function googleAuth(googleApis: string | null): Promise<GoogleAuth> {
-  const [{ GoogleAuth, PassThroughClient }, { setBackend }] = await Promise.all([
-    import("google-auth-library"),
-    import("google-logging-utils"),
-  ]);
-  // GOOGLE_SDK_NODE_LOGGING makes Google's libraries log every answer, secrets and tokens included: not in this process.
-  setBackend(null);
+  const [{ GoogleAuth, PassThroughClient }] = await Promise.all([import("google-auth-library"), silenceGoogle()]);
   return new GoogleAuth(googleApis === null ? { scopes: [SCOPE] } : { authClient: new PassThroughClient() });
 }
 

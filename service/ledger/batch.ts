@@ -11,6 +11,8 @@ import type { DocId } from "./types.ts";
 const MAX_BATCH = 200;
 const MAX_BATCH_BYTES = 4 << 20;
 const ROUGH_INTENT_BYTES = 4096;
+/** A call that does not settle may keep its sealed facts for a look-up (`data/receipt.ts` bounds them), and is written with them. */
+const KEPT_LOOKUP_BYTES = 88 * 1024;
 /** Reserves that may wait; beyond it the answer is 503. Settles are never shed. */
 export const MAX_WAITING = 10_000;
 
@@ -48,8 +50,13 @@ export class Waiting {
 
   /** As many as one commit holds. */
   take(): Job[] {
-    const batch: Job[] = [];
-    let bytes = 0;
+    return this.fill([]);
+  }
+
+  /** Adds to a batch what one commit has room for, in the batch's own order: outcomes and acts first. @returns the batch. */
+  fill(batch: Job[]): Job[] {
+    const before = batch.length;
+    let bytes = batch.reduce((sum, { intent }) => sum + roughBytes(intent), 0);
     for (const queue of [this.#first, this.#last]) {
       let taken = 0;
       while (taken < queue.length && batch.length < MAX_BATCH && bytes < MAX_BATCH_BYTES) {
@@ -60,6 +67,7 @@ export class Waiting {
       }
       queue.splice(0, taken);
     }
+    if (before > 0) batch.sort((one, other) => Number(isLast(one.intent)) - Number(isLast(other.intent)));
     return batch;
   }
 }
@@ -67,10 +75,20 @@ export class Waiting {
 const isLast = ({ kind }: Intent): boolean => kind === "reserve" || kind === "refused";
 
 function roughBytes(intent: Intent): number {
-  const receipt =
-    intent.kind === "finish" && intent.outcome.kind === "settle" ? (intent.outcome.receipt?.length ?? 0) : 0;
-  const lookup = intent.kind === "reserve" ? (intent.request.lookup?.length ?? 0) : 0;
-  return ROUGH_INTENT_BYTES + receipt + lookup;
+  return ROUGH_INTENT_BYTES + sealedBytes(intent);
+}
+
+function sealedBytes(intent: Intent): number {
+  switch (intent.kind) {
+    case "reserve":
+      return intent.request.lookup?.length ?? 0;
+    case "finish":
+      return intent.outcome.kind === "settle" ? (intent.outcome.receipt?.length ?? 0) : KEPT_LOOKUP_BYTES;
+    case "lose":
+      return KEPT_LOOKUP_BYTES;
+    default:
+      return 0;
+  }
 }
 
 /** Never throws: what one intent cannot do is its own result. */

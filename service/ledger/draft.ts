@@ -146,6 +146,15 @@ export class Draft {
     return writes;
   }
 
+  /** Documents that it writes and that were known before, receipts aside: to be read again when the key has moved. */
+  get touched(): DocId[] {
+    return KINDS.filter((kind) => kind !== "r").flatMap((kind) =>
+      [...this.#changes[kind].keys()]
+        .filter((name) => this.#known[kind].has(name))
+        .map((name): DocId => `${kind}:${name}`),
+    );
+  }
+
   /** Each call that this draft writes, as it was and as it will be. */
   *callChanges(): Generator<{ before: Call | null; after: Call }> {
     for (const [id, { doc }] of this.#changes.c) {

@@ -9,10 +9,10 @@ import type { Logger } from "../log.ts";
 import type { Metrics } from "../metrics/metrics.ts";
 import { type Commit, type CommitResult, type Store, StoreUnavailable, type Version } from "../stores/store.ts";
 import { evaluateBatch, type Job, MAX_WAITING, type Result, unavailable, Waiting } from "./batch.ts";
-import { DocCache, kindOf, nameOf } from "./doc-cache.ts";
 import { Draft } from "./draft.ts";
 import type { Decision, Decisions, Intent } from "./evaluate.ts";
 import { aliasRecords } from "./execution-alias.ts";
+import { KnownKey } from "./known-key.ts";
 import { movesOf } from "./moves.ts";
 import { COST_OVER_RESERVATION } from "./outcome.ts";
 import type { DocId, KeyState } from "./types.ts";
@@ -38,9 +38,7 @@ const HEAD_LOG_MS = 10_000;
 export class KeyQueue {
   readonly keyId: string;
   readonly #deps: QueueDeps;
-  #state: KeyState | null = null;
-  #version: Version | null = null;
-  readonly #docs = new DocCache();
+  readonly #known: KnownKey;
   #storeTime = 0;
   readonly #waiting = new Waiting();
   #running: Promise<void> | null = null;
@@ -49,11 +47,12 @@ export class KeyQueue {
   constructor(keyId: string, deps: QueueDeps) {
     this.keyId = keyId;
     this.#deps = deps;
+    this.#known = new KnownKey(keyId, deps.store);
   }
 
   /** The key as this process knows it; `null` before the first read. */
   get state(): KeyState | null {
-    return this.#state;
+    return this.#known.state;
   }
 
   get idle(): boolean {
@@ -67,17 +66,16 @@ export class KeyQueue {
 
   /** Takes over what a commit elsewhere in this process has just written (issue). */
   adopt(state: KeyState, version: Version): void {
-    if (this.idle && this.#state === null) this.#know(state, version);
+    if (this.idle && this.state === null) this.#known.set(state, version);
   }
 
   /** Reads the key from the store. @returns `null` when there is none. */
   async read(): Promise<KeyState | null> {
-    const before = this.#version;
+    const before = this.#known.version;
     const snapshot = await this.#deps.store.read(this.keyId, []);
     if (!snapshot) return null;
     // A commit that ended meanwhile knows more than this read.
-    if (this.idle && this.#version === before && snapshot.version !== before)
-      this.#know(snapshot.state, snapshot.version);
+    if (this.idle && this.#known.version === before) this.#known.set(snapshot.state, snapshot.version);
     return snapshot.state;
   }
 
@@ -109,42 +107,43 @@ export class KeyQueue {
       this.#answer(landed);
       landed = await commit;
     }
-    this.#docs.trim(IDLE_DOCS);
+    this.#known.trim(IDLE_DOCS);
     this.#running = null;
   }
 
   /** Never rejects. */
-  async #tried(batch: readonly Job[]): Promise<readonly Result[]> {
+  async #tried(batch: Job[]): Promise<readonly Result[]> {
     try {
       return await this.#commit(batch);
     } catch (error) {
-      this.#forget();
+      this.#known.forget();
       this.#deps.log.error({ err: error, key_id: this.keyId, calls: batch.length }, "ledger commit failed");
       this.#deps.metrics?.uncommitted(batch.length);
       return batch.map((job) => ({ job, error: unavailable() }));
     }
   }
 
-  async #commit(batch: readonly Job[]): Promise<readonly Result[]> {
+  /** @param batch grows when another process's commit came first: what has arrived meanwhile shares the next try. */
+  async #commit(batch: Job[]): Promise<readonly Result[]> {
     const started = this.#deps.clock.now();
     const lost: { commit: Commit; results: Result[]; count: (() => void) | undefined }[] = [];
+    let beaten: DocId[] | null = null;
     for (let tries = 0; ; tries += 1) {
       if (tries > 0 && this.#deps.clock.now() - started > BATCH_DEADLINE_MS)
         throw new StoreUnavailable("no commit in time");
-      if (this.#state === null && !(await this.#load([])))
-        throw new StoreUnavailable(`key ${this.keyId} is not in the store`);
-      const attempt = evaluateBatch(batch, this.#draft(this.#state!), this.#deps.log);
+      const state = await this.#known.current(beaten ?? []);
+      // A batch of which some may be durable already stays as it is.
+      if (beaten !== null && lost.length === 0) this.#waiting.fill(batch);
+      const attempt = evaluateBatch(batch, this.#draft(state), this.#deps.log);
       if (attempt.needs.length > 0) {
-        await this.#load(attempt.needs);
+        await this.#known.load(attempt.needs);
         continue;
       }
       const { draft } = attempt;
-      const { page, writes } = draft;
-      const bound = draft.state.execution !== this.#state?.execution;
-      const records = bound ? await aliasRecords(this.#deps, draft.state) : [];
-      const commit: Commit = { version: this.#version, state: draft.state, page, writes, records };
+      const commit = await this.#commitOf(draft, state);
       const count = this.#counting(draft, batch.length);
       const result = await this.#deps.store.commit(this.keyId, commit);
+      if (result.kind === "conflict") beaten = draft.touched;
       if (result.kind !== "committed") this.#deps.metrics?.repeated(result.kind);
       if (await this.#landed(draft, commit, result, tries)) {
         count?.();
@@ -153,12 +152,19 @@ export class KeyQueue {
       }
       // A commit whose answer was lost may also land after it was looked for: then the next one meets it.
       for (const earlier of lost) {
-        if (!(await this.#applied(earlier.commit))) continue;
+        if (!(await this.#known.shows(earlier.commit))) continue;
         earlier.count?.();
         return earlier.results;
       }
       if (result.kind === "doubt") lost.push({ commit, results: attempt.results, count });
     }
+  }
+
+  async #commitOf(draft: Draft, before: KeyState): Promise<Commit> {
+    const { page, state, writes } = draft;
+    const bound = state.execution !== before.execution;
+    const records = bound ? await aliasRecords(this.#deps, state) : [];
+    return { version: this.#known.version, state, page, writes, records };
   }
 
   /** To be called when the draft is durable. What it moves is looked up now: a lost answer makes the queue forget what was before. */
@@ -172,7 +178,7 @@ export class KeyQueue {
 
   #draft(state: KeyState): Draft {
     const { clock, random } = this.#deps;
-    return new Draft(state, this.#docs.docs, {
+    return new Draft(state, this.#known.docs, {
       now: Math.max(state.updatedAt, this.#storeTime, clock.now()),
       token: random.bytes(12).toString("base64url"),
       randomId: () => random.bytes(16),
@@ -187,30 +193,16 @@ export class KeyQueue {
         this.#remember(draft, result.version);
         return true;
       case "exists":
-        await this.#load(result.ids);
+        await this.#known.load(result.ids);
         return false;
       case "conflict":
-        this.#forget();
+        this.#known.forget();
         await this.#deps.clock.delay(Math.ceil(this.#deps.random.float() * Math.min(MAX_BACKOFF_MS, 2 ** (tries + 1))));
         return false;
-      case "doubt": {
-        this.#forget();
-        return this.#applied(commit);
-      }
+      case "doubt":
+        this.#known.forget();
+        return this.#known.shows(commit);
     }
-  }
-
-  /** After a lost answer: the token in the key, in the page or in a document proves that the commit applied. */
-  async #applied({ version, state, page, writes }: Commit): Promise<boolean> {
-    const written = writes.find((write) => write.op !== "delete" && write.id.startsWith("c:"));
-    const snapshot = await this.#deps.store.read(this.keyId, written ? [written.id] : []);
-    if (!snapshot) return false;
-    if (snapshot.version !== this.#version) this.#know(snapshot.state, snapshot.version);
-    if (snapshot.version === version) return false;
-    if (snapshot.state.token === state.token) return true;
-    if (page) return (await this.#deps.store.findPage(this.keyId, page.first))?.token === state.token;
-    const doc = written && snapshot.docs.get(written.id);
-    return doc !== undefined && "token" in doc && doc.token === state.token;
   }
 
   #answer(results: readonly Result[]): void {
@@ -223,7 +215,7 @@ export class KeyQueue {
 
   /** The store's own time says that the key had ended when the reservation was written. */
   #late(result: { job: Job; decision: Decision }): boolean {
-    return result.job.intent.kind === "reserve" && this.#state !== null && this.#storeTime >= this.#state.expiresAt;
+    return result.job.intent.kind === "reserve" && this.state !== null && this.#storeTime >= this.state.expiresAt;
   }
 
   #releaseLate(job: Job, decision: Decision): void {
@@ -237,39 +229,16 @@ export class KeyQueue {
     job.reject(new Refusal("key_expired", "this vault key ended while the call was being reserved"));
   }
 
-  /** @returns false when the key does not exist. */
-  async #load(ids: readonly DocId[]): Promise<boolean> {
-    const snapshot = await this.#deps.store.read(this.keyId, ids);
-    if (!snapshot) return false;
-    if (snapshot.version !== this.#version) this.#know(snapshot.state, snapshot.version);
-    for (const id of ids) this.#docs.set(kindOf(id), nameOf(id), snapshot.docs.get(id) ?? null);
-    return true;
-  }
-
-  #know(state: KeyState, version: Version): void {
-    this.#state = state;
-    this.#version = version;
-    this.#docs.clear();
-  }
-
   #remember(draft: Draft, version: Version): void {
-    const { state } = draft;
-    this.#state = state;
-    this.#version = version;
-    draft.teach(this.#docs);
-    this.#docs.trim(CACHED_DOCS);
-    if (draft.page && state.updatedAt - this.#headLoggedAt >= HEAD_LOG_MS) this.logHead(state);
+    this.#known.landed(draft, version);
+    this.#known.trim(CACHED_DOCS);
+    const { page, state } = draft;
+    if (page && state.updatedAt - this.#headLoggedAt >= HEAD_LOG_MS) this.logHead(state);
   }
 
   #alarm({ page, state }: Commit): void {
     if (!page?.records.some(({ act, reason }) => act === "pause" && reason === COST_OVER_RESERVATION)) return;
     this.#deps.log.error({ key_id: this.keyId, label: state.label }, "a call cost more than it reserved: key paused");
-  }
-
-  #forget(): void {
-    this.#state = null;
-    this.#version = null;
-    this.#docs.clear();
   }
 
   /** A chain proves loss and edits only against a head that is kept elsewhere. */

@@ -16,6 +16,8 @@ export const MAX_ORDINALS = 1000;
 /** Task attempts and keys that may share one call. */
 const MAX_CONSUMERS = 64;
 const MAX_ORDINALS_A_READ = 64;
+/** Sends of one call. Its document names the chain record of each, and must stay small: it is written with its neighbours'. */
+export const MAX_SENDS = 1000;
 
 export type ReserveDecision = { kind: "forward"; call: Call; send: number } | { kind: "repeat"; call: Call };
 
@@ -157,6 +159,13 @@ function repeat(draft: Draft, request: ReserveRequest, hash: string, call: Call,
 /** An UNKNOWN call goes out again under the same vendor key and the reservation that it already holds. */
 function sendAgain(draft: Draft, request: ReserveRequest, call: Call): ReserveDecision {
   const callId = call.id;
+  if (call.sends >= MAX_SENDS) {
+    throw new Refusal(
+      "outcome_unknown",
+      `this call was sent ${MAX_SENDS} times and nobody knows yet whether it took effect; an operator settles or releases it`,
+      { status: 409, callId },
+    );
+  }
   if (!call.idempotent) {
     throw new Refusal(
       "outcome_unknown",
@@ -184,6 +193,11 @@ function sendAgain(draft: Draft, request: ReserveRequest, call: Call): ReserveDe
 
 /** A first send, or the first of a new generation: needs room under the cap. */
 function begin(draft: Draft, request: ReserveRequest, call: Call): ReserveDecision {
+  if (call.sends >= MAX_SENDS) {
+    throw new Refusal("request_invalid", `this call was sent ${MAX_SENDS} times; it is not sent again`, {
+      callId: call.id,
+    });
+  }
   if (request.shield && call.identity === "none") refuseTwin(draft, call);
   const needMicros = Math.max(0, request.quoteMicros - heldFor(draft, request));
   const refusal = refuses(draft.state, request.quoteMicros, needMicros, draft.now);

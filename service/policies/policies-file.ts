@@ -1,5 +1,6 @@
 /** Policies of a store that keeps none: one JSON file, `{"<policy id>": {…policy}}`. Read again at each use, so an edit holds at once. */
 import { readFile, stat } from "node:fs/promises";
+import { ConfigError } from "../config.ts";
 import type { BudgetVendor } from "../control/route.ts";
 import { Refusal } from "../errors.ts";
 import type { Logger } from "../log.ts";
@@ -41,14 +42,17 @@ export class PoliciesFile implements PolicyDocs {
   }
 }
 
-/** Throws an `Error` with one sentence when the file or a policy of it is wrong: a start should say so. */
+/** Throws a {@link ConfigError} with one sentence when the file or a policy of it is wrong: a start should say so. */
 export async function checkPoliciesFile(path: string, vendors: ReadonlyMap<string, BudgetVendor>): Promise<void> {
   const docs = await readDocs(path).catch((error: Error) => {
-    throw new Error(`KEYBRAKE_POLICIES: ${path} cannot be read (${error.message}); name a JSON file of policies.`);
+    throw new ConfigError([
+      `KEYBRAKE_POLICIES: ${path} cannot be read (${error.message}); name a JSON file of policies.`,
+    ]);
   });
   for (const { id, doc } of docs) {
     const read = readPolicy(id, doc, vendors);
-    if ("fault" in read) throw new Error(`KEYBRAKE_POLICIES: in ${path} the policy ${id} is wrong: ${read.fault}.`);
+    if ("fault" in read)
+      throw new ConfigError([`KEYBRAKE_POLICIES: in ${path} the policy ${id} is wrong: ${read.fault}.`]);
   }
 }
 

@@ -11,6 +11,7 @@ import type { KeyState } from "../ledger/types.ts";
 import type { Logger } from "../log.ts";
 import { budgetFromPolicy } from "../policies/grant.ts";
 import { ownerOf, type Policy, type PolicyJob } from "../policies/policy.ts";
+import { isRecordName } from "../stores/records.ts";
 import type { Store } from "../stores/store.ts";
 import type { VaultKeys } from "../vault-key.ts";
 import { type CloudRun, CloudRunUnavailable, type Execution } from "./cloud-run.ts";
@@ -29,7 +30,7 @@ export interface ClaimDeps extends VariableDeps {
 }
 
 /** Short names as Cloud Run gives them: https://cloud.google.com/run/docs/reference/rest/v2/projects.locations.jobs.executions (read 2026-11). */
-const nameShape = /^[a-z][a-z0-9-]{0,62}$/;
+const nameShape = /^[a-z][a-z0-9-]{0,99}$/;
 
 const denied = (sentence: string): Refusal => new Refusal("policy_denied", sentence);
 
@@ -112,7 +113,7 @@ function issueRequest(deps: ClaimDeps, { execution, principal }: ClaimRequest, p
 
 /** The run's id is in the execution's environment, which whoever may start the job can write: only a run of this policy counts. */
 async function runKey(deps: ClaimDeps, policy: Policy, runId: string): Promise<KeyState> {
-  const run = await readRun(deps, runId);
+  const run = isRecordName(runId) ? await readRun(deps, runId) : null;
   if (run?.doc.policy !== policy.id) {
     throw denied(`KEYBRAKE_RUN_ID of the execution names no run of ${policy.id}; start it without this variable`);
   }

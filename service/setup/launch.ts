@@ -8,7 +8,8 @@ import { formatUsd } from "../money.ts";
 import type { Policy } from "../policies/policy.ts";
 import { closeKey, completeRun } from "./complete-run.ts";
 import { findExecution, pending } from "./find-execution.ts";
-import { FORCED_BUCKET_MS, nameRun } from "./run-id.ts";
+import { forcedRun } from "./forced-run.ts";
+import { nameRun } from "./run-id.ts";
 import { createRun, type Run, readRun } from "./run-record.ts";
 import type { Launched, LaunchRequest } from "./setup.ts";
 import { type Plan, recordStarted, type StartDeps, startRun } from "./start-run.ts";
@@ -102,24 +103,20 @@ const mayLaunch = ({ policy }: Principal, job: string): boolean =>
 async function openRun(deps: LaunchDeps, plan: Plan, request: LaunchRequest): Promise<Run> {
   const now = deps.clock.now();
   const name = nameRun(request, now, deps.random.bytes(16).toString("hex"));
-  if (name.earlier !== null) {
-    // A retry of a forced run may come in the next bucket.
-    const run = await readRun(deps, name.earlier);
-    if (run && now - run.doc.created_at < FORCED_BUCKET_MS) return sameOrThrow(run, request);
-  }
+  const runId = name.forced === null ? name.runId : await forcedRun(deps, name.forced, name.runId, now);
   for (let tries = 0; tries < MAX_TRIES; tries += 1) {
-    const run = await readRun(deps, name.runId);
+    const run = await readRun(deps, runId);
     if (run) return sameOrThrow(run, request);
-    const made = await createRun(deps, name.runId, {
+    const made = await createRun(deps, runId, {
       policy: plan.policy.id,
       job: request.job,
-      label: labelOf(request, name.runId),
+      label: labelOf(request, runId),
       cap_micros: capOf(plan.policy, request),
       scheduled_at: name.scheduledAt,
     });
     if (made) return made;
   }
-  throw pending(`run ${name.runId} could not be written in ${MAX_TRIES} tries`);
+  throw pending(`run ${runId} could not be written in ${MAX_TRIES} tries`);
 }
 
 function sameOrThrow(run: Run, { capMicros, label }: LaunchRequest): Run {

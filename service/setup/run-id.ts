@@ -5,15 +5,15 @@ import type { LaunchRequest } from "./setup.ts";
 
 /** A scheduled time this far ahead is not one that has come: somebody forced the run, ms. */
 const AHEAD_MS = 60_000;
-/** Forced requests of one bucket are one run, ms. */
-export const FORCED_BUCKET_MS = 600_000;
+/** Forced requests within this time from the first are one run, ms. */
+export const FORCED_MS = 600_000;
 
 export interface RunName {
   runId: string;
   /** ISO 8601, UTC, when the header could be read; else as sent. */
   scheduledAt: string | null;
-  /** Of a forced run: its name if it was forced in the bucket before, which a retry may still mean. */
-  earlier: string | null;
+  /** Of a forced run: what all requests that force it share, whenever they come. `runId` is then what a new run is called. */
+  forced: string | null;
 }
 
 /** @param unique makes the name of a manual run without a label its own. */
@@ -24,17 +24,16 @@ export function nameRun(
 ): RunName {
   const { job, scheduled, label } = request;
   if (scheduled === null) {
-    return { runId: runIdOf([job, "manual", label ?? unique, label === null]), scheduledAt: null, earlier: null };
+    return { runId: runIdOf([job, "manual", label ?? unique, label === null]), scheduledAt: null, forced: null };
   }
   const time = Date.parse(scheduled.time ?? "");
   const scheduledAt = Number.isNaN(time) ? scheduled.time : new Date(time).toISOString();
   // A text that is no time names the run as it is: it stays the same over the retries, and no night is lost.
   if (scheduledAt !== null && !(time > now + AHEAD_MS)) {
-    return { runId: runIdOf([job, scheduledAt]), scheduledAt, earlier: null };
+    return { runId: runIdOf([job, scheduledAt]), scheduledAt, forced: null };
   }
-  const bucket = Math.floor(now / FORCED_BUCKET_MS);
-  const forced = (of: number) => runIdOf([job, scheduledAt, "forced", of]);
-  return { runId: forced(bucket), scheduledAt, earlier: forced(bucket - 1) };
+  const forced = [job, scheduledAt, "forced"];
+  return { runId: runIdOf([...forced, Math.floor(now / FORCED_MS)]), scheduledAt, forced: runIdOf(forced) };
 }
 
 /** 26 characters of base32: 128 bits of SHA-256. */

@@ -5,7 +5,8 @@
  */
 import type { protos } from "@google-cloud/firestore-api";
 import type { FirestoreClient } from "@google-cloud/firestore-api/client_v1";
-import { RpcFailure } from "./firestore-failure.ts";
+import { silenceGoogle } from "../google/google-client.ts";
+import { codes, RpcFailure } from "./firestore-failure.ts";
 import { type Fields, millisOf, versionOf } from "./firestore-values.ts";
 import type { Version } from "./store.ts";
 import { StoreUnavailable } from "./store.ts";
@@ -67,11 +68,13 @@ const channelOptions = {
 interface Channel {
   client: FirestoreClient;
   inFlight: number;
+  /** Takes no further requests, and is closed after its last one. */
+  retired: boolean;
 }
 
 /** Loads the client library, which a proxy on SQLite never does; no connection is made before the first request. */
 export async function openConnection(options: ConnectionOptions): Promise<FirestoreConnection> {
-  const { FirestoreClient } = await import("@google-cloud/firestore-api/client_v1");
+  const [{ FirestoreClient }] = await Promise.all([import("@google-cloud/firestore-api/client_v1"), silenceGoogle()]);
   const own = options.emulator === null ? {} : await emulatorOptions(options.emulator);
   return new Channels(
     options,
@@ -151,16 +154,27 @@ class Channels implements FirestoreConnection {
     try {
       return await ask(channel.client);
     } catch (error) {
-      throw new RpcFailure(error);
+      const failure = new RpcFailure(error);
+      if (failure.code === codes.deadlineExceeded) this.#retire(channel);
+      throw failure;
     } finally {
       channel.inFlight -= 1;
+      // Nobody waits for the end of a line that may be dead.
+      if (channel.retired && channel.inFlight === 0) channel.client.close().catch(() => {});
     }
+  }
+
+  /** Its line may be dead without a word, which keepalive finds out in half a minute only: what follows takes another one. */
+  #retire(channel: Channel): void {
+    channel.retired = true;
+    const at = this.#channels.indexOf(channel);
+    if (at >= 0) this.#channels.splice(at, 1);
   }
 
   #pick(): Channel {
     const [least] = this.#channels.toSorted((one, other) => one.inFlight - other.inFlight);
     if (least && (least.inFlight < REQUESTS_PER_CHANNEL || this.#channels.length === MAX_CHANNELS)) return least;
-    const channel = { client: this.#open(), inFlight: 0 };
+    const channel = { client: this.#open(), inFlight: 0, retired: false };
     this.#channels.push(channel);
     return channel;
   }

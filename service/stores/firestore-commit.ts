@@ -13,6 +13,7 @@ import {
   docPath,
   keyFields,
   keyPath,
+  lowestOrder,
   pagePath,
   type RowOrder,
 } from "./firestore-rows.ts";
@@ -30,7 +31,10 @@ export interface PlanContext {
 }
 
 export interface Plan {
-  /** The key's write is the first. */
+  /**
+   * The key's write is the last. The emulator shows the documents of a commit one after the other (seen 2026-11: one read in a
+   * hundred under writes), so whoever sees the key's new version sees all that came with it.
+   */
   writes: ApiWrite[];
   /** What the key and the page carry of this commit and of no other. */
   beat: string;
@@ -64,7 +68,7 @@ export function planCommit(
   const beat = context.randomId();
   const key = keyWrite(keyId, commit, beat, context);
   if (key === null) return null;
-  const plan: Plan = { writes: [key], beat, created: [], receiptsOf: [], receiptsGone: [] };
+  const plan: Plan = { writes: [], beat, created: [], receiptsOf: [], receiptsGone: [] };
   const forgetAt = commit.state.expiresAt + context.retentionMs;
   const expireAt = time(forgetAt);
   if (commit.page) {
@@ -91,6 +95,7 @@ export function planCommit(
     if (write === null) return null;
     plan.writes.push(write);
   }
+  plan.writes.push(key);
   return plan;
 }
 
@@ -166,15 +171,17 @@ function callWrites(callId: string, change: Change, { forgetAt, packs, context, 
     return [{ update, updateMask: { fieldPaths: ["pack"] }, currentDocument: { exists: true } }];
   }
   const call = change.doc as Call;
-  const order = whole(context.order.next(call.createdAt));
   const fields = { ...callFields(call, forgetAt), ...pack };
-  if (change.create || change.replaced) return [{ update: { name, fields: { ...fields, order } }, ...absent }];
+  if (change.create || change.replaced) {
+    const order = whole(context.order.next(call.createdAt));
+    return [{ update: { name, fields: { ...fields, order } }, ...absent }];
+  }
   return [
     {
       update: { name, fields },
       updateMask: { fieldPaths: change.receipt === undefined ? callColumns : [...callColumns, "pack"] },
-      // The smaller one is the older one: a row keeps the number that it was made with.
-      updateTransforms: [{ fieldPath: "order", minimum: order }],
+      // No row has a smaller number than this, so each keeps the one that it was made with; only a row that is not there gets it.
+      updateTransforms: [{ fieldPath: "order", maximum: whole(lowestOrder(call.createdAt)) }],
     },
   ];
 }

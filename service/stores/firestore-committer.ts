@@ -39,7 +39,7 @@ export class FirestoreCommitter {
   async #send(keyId: string, commit: Commit, plan: Plan): Promise<CommitResult> {
     try {
       const { versions, time } = await this.#connection.commit(plan.writes);
-      const version = versions[0];
+      const version = versions.at(-1);
       return version ? { kind: "committed", version, time } : { kind: "doubt" };
     } catch (error) {
       if (!(error instanceof RpcFailure)) throw error;

@@ -3,11 +3,13 @@ import type { Call, ChainPage, Doc, DocId, KeyState, Receipt } from "../ledger/t
 import { checkLimit } from "./cursor.ts";
 import type { FirestoreConnection, FoundDoc } from "./firestore-client.ts";
 import { pagesOf } from "./firestore-queries.ts";
-import { callPath, docPath, keyPath, type Pack, packPath } from "./firestore-rows.ts";
-import { textOf } from "./firestore-values.ts";
-import type { Snapshot } from "./store.ts";
+import { callPath, docPath, isDocumentId, keyPath, type Pack, packPath } from "./firestore-rows.ts";
+import { isLater, textOf } from "./firestore-values.ts";
+import { type Snapshot, StoreUnavailable } from "./store.ts";
 
 const MAX_IDS = 10_000;
+/** Reads of one moment that turned out to be of two. */
+const MAX_TRIES = 100;
 /** A chain page may hold some 60 KiB. */
 const STEP_PAGES = 50;
 
@@ -21,7 +23,8 @@ export class FirestoreReader {
   async read(keyId: string, ids: readonly DocId[]): Promise<Snapshot | null> {
     if (ids.length > MAX_IDS)
       throw new RangeError(`One read takes at most ${MAX_IDS} ids; it was given ${ids.length}.`);
-    const found = await this.#connection.get([keyPath(keyId), ...ids.map(docPath)]);
+    if (!isDocumentId(keyId)) return null;
+    const found = await this.#together(keyId, ids);
     const key = found.get(keyPath(keyId));
     const state = textOf(key?.fields, "doc");
     if (!key || state === null) return null;
@@ -32,6 +35,23 @@ export class FirestoreReader {
     }
     for (const [id, receipt] of await this.#receipts(ids, found)) docs.set(id, receipt);
     return { state: JSON.parse(state) as KeyState, version: key.version, docs };
+  }
+
+  /**
+   * The key and its documents as they were at one moment. Firestore promises that; the emulator may show documents of a commit
+   * whose key it does not show yet. A document moves with its key only, so one that is newer than its key tells; a call that was
+   * asked for and is another key's tells nothing.
+   */
+  async #together(keyId: string, ids: readonly DocId[]): Promise<Map<string, FoundDoc>> {
+    for (let tries = 0; tries < MAX_TRIES; tries += 1) {
+      const found = await this.#connection.get([keyPath(keyId), ...ids.map(docPath)]);
+      const version = found.get(keyPath(keyId))?.version;
+      const own = [...found.values()].filter(({ fields }) => (textOf(fields, "key") ?? keyId) === keyId);
+      if (version === undefined || !own.some((doc) => isLater(doc.version, version))) return found;
+    }
+    throw new StoreUnavailable(
+      `Firestore showed documents of key ${keyId} that are newer than the key, ${MAX_TRIES} times`,
+    );
   }
 
   /** A pack never changes, so that it may be read after the call's row that names it. */
@@ -56,6 +76,7 @@ export class FirestoreReader {
   }
 
   async findCall(callId: string): Promise<Call | null> {
+    if (!isDocumentId(callId)) return null;
     const found = await this.#connection.get([callPath(callId)]);
     const doc = textOf(found.get(callPath(callId))?.fields, "doc");
     return doc === null ? null : (JSON.parse(doc) as Call);

@@ -30,6 +30,12 @@ export const pagePath = (keyId: string, last: number): string => `${keyPath(keyI
 export const docPath = (id: DocId): string =>
   id.startsWith("c:") || id.startsWith("r:") ? callPath(id.slice(2)) : `docs/${id}`;
 
+/**
+ * False for an id that no document can have: Firestore keeps it for itself (https://firebase.google.com/docs/firestore/quotas, read
+ * 2026-11), and answers a read of it with an error.
+ */
+export const isDocumentId = (id: string): boolean => !/^(?:__.*__|\.\.?)$/.test(id);
+
 /** What listings by label find: the label, and the execution that it is bound to. */
 function names({ label, execution }: { label: string; execution: string | null }): string[] {
   return execution === null || execution === label ? [label] : [label, execution];
@@ -55,6 +61,9 @@ export function callFields(call: Call, forgetAt: number): Fields {
   };
 }
 
+/** Smallest number that the row of a call made then, ms, can have. */
+export const lowestOrder = (createdAt: number): number => createdAt * 1_000;
+
 /**
  * Numbers rows in the order in which they are written. A row's number is the microsecond of its call's creation, or the next one
  * that this process has not given out; it is never changed, so rows do not move. It is never further from the creation than
@@ -64,7 +73,7 @@ export class RowOrder {
   #last = 0;
 
   next(createdAt: number): number {
-    const own = createdAt * 1_000;
+    const own = lowestOrder(createdAt);
     const ahead = this.#last - own;
     // A clock that was far ahead must not number everything after its time until it is caught up with.
     this.#last = ahead >= 0 && ahead < ORDER_SLACK_MS * 1_000 ? this.#last + 1 : own;

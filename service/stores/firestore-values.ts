@@ -29,6 +29,12 @@ export function versionOf(timestamp: Timestamp): Version {
   return `${timestamp.seconds ?? 0}.${String(timestamp.nanos ?? 0).padStart(9, "0")}`;
 }
 
+/** Versions of one database, of any of its documents. */
+export function isLater(version: Version, than: Version): boolean {
+  const [[seconds, nanos], [otherSeconds, otherNanos]] = [version.split("."), than.split(".")];
+  return seconds === otherSeconds ? Number(nanos) > Number(otherNanos) : Number(seconds) > Number(otherSeconds);
+}
+
 /** @returns `null` for a text that {@link versionOf} never made. */
 export function updateTimeOf(version: Version): Timestamp | null {
   const match = /^(\d{1,12})\.(\d{9})$/.exec(version);

@@ -30,6 +30,8 @@ export type RecordKind =
   | "execution"
   /** Which run of a job that runs one at a time has the turn. */
   | "turn"
+  /** Which run the forced requests of a job mean. */
+  | "forced"
   /** What a policy has issued in one UTC day. */
   | "policy_day";
 

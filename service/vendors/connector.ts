@@ -22,16 +22,20 @@ const usd = text(20).regex(/^\d{1,9}(\.\d{1,9})?$/, 'write dollars as text: "0.0
 const date = z.iso.date();
 
 /**
- * Variables that Cloud Run sets in a task or keeps for itself, those of the proxy, and those that every program reads
- * (https://cloud.google.com/run/docs/container-contract#env-vars, read 2026-11).
+ * Variables that Cloud Run sets in a task or keeps for itself (https://cloud.google.com/run/docs/container-contract#env-vars, read
+ * 2026-11), those of the proxy, and those that decide which code a program runs or whom it trusts: `keybrake exec` takes none of them.
  */
-export const reservedVariable = /^(?:CLOUD_RUN_|K_|X_GOOGLE_|KEYBRAKE_)|^(?:PORT|PATH|HOME)$/;
+export const reservedVariable =
+  /^(?:CLOUD_RUN_|K_|X_GOOGLE_|KEYBRAKE_|LD_|DYLD_|GLIBC_|MALLOC_|BASH|NODE_|NPM_|PYTHON|PERL|RUBY|GEM_|BUNDLE_|JAVA_|JDK_|DOTNET_|CORECLR_|PHPRC|PHP_INI|GIT_|SSL_|OPENSSL_|GCE_METADATA_)|_(?:PROXY|CA_BUNDLE)$|^(?:PORT|PATH|HOME|SHELL|SHELLOPTS|IFS|ENV|TMPDIR|CLASSPATH|GCONV_PATH|LOCPATH|HOSTALIASES|GODEBUG|GOFLAGS|GOOGLE_APPLICATION_CREDENTIALS)$/;
 
 const variable = z.strictObject({
   name: z
     .string()
     .regex(/^[A-Z][A-Z0-9_]{0,63}$/, "write the variable in upper case: `EXAMPLE_API_KEY`")
-    .refine((name) => !reservedVariable.test(name), "Cloud Run or the proxy sets this variable; take another name"),
+    .refine(
+      (name) => !reservedVariable.test(name),
+      "Cloud Run, the proxy or the program itself needs this variable; take another name",
+    ),
   is: z
     .enum(["credential", "base_url", "bare_url", "account"])
     .describe(

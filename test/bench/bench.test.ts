@@ -73,6 +73,18 @@ describe("the load", () => {
     expect(result).toMatchObject({ failures: 2, firstFailure: "the connection was closed" });
   });
 
+  it("gives up what has no answer in time, and counts it as failed", async () => {
+    let asked = 0;
+    const url = await listen((request, response) => {
+      request.resume();
+      asked += 1;
+      if (asked === 1) response.end("{}");
+    });
+    const until = { seconds: 0.2, patienceSeconds: 0.1 };
+    const result = await closedLoop(url, 3, paymentRequest(url, "vk_x"), until);
+    expect(result).toMatchObject({ calls: 4, failures: 3, firstFailure: "the connection was closed" });
+  });
+
   it("at a fixed rate a stall delays all calls that became due in it, not only the one in flight", async () => {
     const stallMs = 400;
     let answers = 0;
@@ -124,6 +136,8 @@ describe("the arithmetic", () => {
     expect(met(figure(1.2, { atLeast: 1.2 }))).toBe(true);
     expect(met(figure(1.19, { atLeast: 1.2 }))).toBe(false);
     expect(met(figure(50, { below: 50 }))).toBe(false);
+    expect(met(figure(0.5, { atMost: 0.5 }))).toBe(true);
+    expect(met(figure(0.51, { atMost: 0.5 }))).toBe(false);
     expect(met(figure(1, null))).toBeNull();
     expect(figuresText([figure(0.5, { atLeast: 1 })])).toMatch(/f +0\.50 × +≥ 1 +MISSED +b\n/);
   });

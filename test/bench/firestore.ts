@@ -8,10 +8,20 @@ import { join } from "node:path";
 import { emulatorMissing, startEmulator } from "../../examples/local-cloud/firestore-emulator.ts";
 import { Child } from "./child.ts";
 import type { Figure } from "./figures.ts";
-import { dollarsPerMillion, listPrice, type Operations, operationsText, perCall } from "./firestore-cost.ts";
-import { closedLoop, type LoadResult, paymentRequest } from "./load.ts";
+import { type Operations, perCall } from "./firestore-cost.ts";
+import {
+  costFigures,
+  type Grouped,
+  groupFigures,
+  instanceFigures,
+  PROCESSES,
+  type TransactionPerCall,
+} from "./firestore-figures.ts";
+import { type InstancesFigure, measureInstances } from "./firestore-instances.ts";
+import { closedLoop, paymentRequest } from "./load.ts";
 import type { Setting } from "./parts.ts";
 import { type ProxyOptions, proxyEnv, type RunningProxy, startProxy } from "./proxy.ts";
+import type { Report } from "./report.ts";
 import { demandAllAnswered, median } from "./rounds.ts";
 
 type FirestoreOptions = ProxyOptions & { adminKey: string; env: Record<string, string> };
@@ -26,9 +36,8 @@ interface Place extends Setting {
 /** Of the baseline's only round: it is meant to collapse, not to hold up the bench. */
 const BASELINE_SECONDS = 12;
 const PATIENCE_SECONDS = 3;
-/** Calls of one client alone: what a transaction costs when nobody is in its way. */
+/** Calls of one client alone: what a call costs when nobody shares its commit or is in its way. */
 const ALONE_CALLS = 20;
-const PROCESSES = [1, 2, 4] as const;
 
 /** @returns no figure, and says why, on a machine without the emulator. */
 export async function firestore(setting: Setting & { directory: string; upstream: URL }): Promise<Figure[]> {
@@ -63,65 +72,53 @@ export async function onEmulator<T>(directory: string, work: (options: Firestore
 }
 
 async function figuresOf(place: Place): Promise<Figure[]> {
-  const proxies = [await another(place, 0)];
+  const proxy = await proxyOf(place);
   place.say("firestore: group commit …");
-  const ours = await grouped(place, proxies[0]!);
+  const ours = await grouped(place, proxy);
   place.say(`firestore: one transaction per call, ${BASELINE_SECONDS} s …`);
-  const theirs = await transactionPerCall(place, await proxies[0]!.issue("transactions"));
-  const speeds = [ours.callsPerSecond];
-  for (const count of PROCESSES.slice(1)) {
-    place.say(`firestore: ${count} processes on one key …`);
-    while (proxies.length < count) proxies.push(await another(place, proxies.length));
-    speeds.push(await shared(place, proxies));
-  }
-  return [...speedFigures(place, ours, theirs, speeds), ...costFigures(ours, theirs)];
+  const theirs = await transactionPerCall(place, await proxy.issue("transactions"));
+  place.say(`firestore: ${PROCESSES.join(", ")} processes on one key …`);
+  const rounds = await instances(place);
+  return [...groupFigures(place.clients, ours, theirs), ...instanceFigures(rounds), ...costFigures(ours, theirs)];
 }
 
-async function another(place: Place, index: number): Promise<RunningProxy> {
-  const directory = join(place.directory, `firestore-${index}`);
+async function proxyOf(place: Place): Promise<RunningProxy> {
+  const directory = join(place.directory, "firestore-proxy");
   await mkdir(directory);
   const proxy = await startProxy(directory, place.upstream, place.options);
   place.children.push(proxy.child);
   return proxy;
 }
 
-interface Grouped {
-  callsPerSecond: number;
-  /** Of one call at all clients together. */
-  operations: Operations;
-}
-
 async function grouped({ clients, seconds, rounds }: Place, proxy: RunningProxy): Promise<Grouped> {
   const make = paymentRequest(proxy.child.url, proxy.vaultKey);
-  const speeds: number[] = [];
-  let operations: Operations | null = null;
+  const figures: Omit<Grouped, "alone">[] = [];
   for (let round = -1; round < rounds; round += 1) {
-    const before = await operationsOf(proxy.child);
+    const before = await proxy.child.ask("report");
     const result = await closedLoop(proxy.child.url, clients, make, { seconds });
     demandAllAnswered("keybrake on Firestore", result);
+    const after = await proxy.child.ask("report");
     if (round < 0) continue;
-    operations = perCall(before, await operationsOf(proxy.child), result.calls);
-    speeds.push(result.calls / result.seconds);
+    figures.push({
+      callsPerSecond: result.calls / result.seconds,
+      operations: perCall(operationsOf(before), operationsOf(after), result.calls),
+      cpuMsPerCall: (after.cpuMs - before.cpuMs) / result.calls,
+    });
   }
-  return { callsPerSecond: median(speeds), operations: operations! };
+  const before = operationsOf(await proxy.child.ask("report"));
+  const few = await closedLoop(proxy.child.url, 1, make, { calls: ALONE_CALLS });
+  demandAllAnswered("keybrake on Firestore, one client", few);
+  return {
+    alone: perCall(before, operationsOf(await proxy.child.ask("report")), few.calls),
+    callsPerSecond: median(figures.map(({ callsPerSecond }) => callsPerSecond)),
+    operations: figures.at(-1)!.operations,
+    cpuMsPerCall: median(figures.map(({ cpuMsPerCall }) => cpuMsPerCall)),
+  };
 }
 
-async function operationsOf(child: Child): Promise<Operations> {
-  const { operations } = await child.ask("report");
-  if (!operations) throw new Error(`${child.name} counts no operations`);
+function operationsOf({ operations }: Report): Operations {
+  if (!operations) throw new Error("a process of the Firestore part counts no operations");
   return operations;
-}
-
-interface TransactionPerCall {
-  /** Calls whose outcome was committed. */
-  callsPerSecond: number;
-  result: LoadResult;
-  failed: number;
-  firstFailure: string | null;
-  /** Of one call of a client alone, and of one finished call of all clients; `null` when none was. */
-  alone: Operations;
-  aloneCallsPerSecond: number;
-  crowded: Operations | null;
 }
 
 /** @param issued a key of its own: the other one's calls must not be in its way. */
@@ -133,13 +130,15 @@ async function transactionPerCall(place: Place, issued: { vaultKey: string }): P
   const child = await Child.start("transaction-proxy.ts", { directory, env });
   place.children.push(child);
   const make = paymentRequest(child.url, issued.vaultKey);
-  const start = await operationsOf(child);
+  const start = operationsOf(await child.ask("report"));
   const few = await closedLoop(child.url, 1, make, { calls: ALONE_CALLS });
   demandAllAnswered("one transaction per call, one client", few);
   const before = await child.ask("report");
   const until = { seconds: BASELINE_SECONDS, patienceSeconds: PATIENCE_SECONDS };
   const result = await closedLoop(child.url, clients, make, until);
   const after = await child.ask("report");
+  // Its transactions go on trying: they must not be in the way of what is measured next.
+  await child.stop();
   const counts = { before: before.transactions!, after: after.transactions! };
   const finished = counts.after.finished - counts.before.finished;
   return {
@@ -147,94 +146,22 @@ async function transactionPerCall(place: Place, issued: { vaultKey: string }): P
     result,
     failed: counts.after.failed - counts.before.failed,
     firstFailure: counts.after.firstFailure,
-    alone: perCall(start, before.operations!, few.calls),
+    alone: perCall(start, operationsOf(before), few.calls),
     aloneCallsPerSecond: few.calls / few.seconds,
-    crowded: finished === 0 ? null : perCall(before.operations!, after.operations!, finished),
+    crowded: finished === 0 ? null : perCall(operationsOf(before), operationsOf(after), finished),
   };
 }
 
-/** @returns calls per second of all processes together, the clients dealt out among them. */
-async function shared({ clients, seconds, rounds }: Place, proxies: readonly RunningProxy[]): Promise<number> {
-  const speeds: number[] = [];
+/** @returns calls per second of all processes together, by their count: the ledger alone, without HTTP. */
+async function instances({ clients, seconds, rounds, options }: Place): Promise<InstancesFigure[][]> {
+  const emulator = options.env.FIRESTORE_EMULATOR_HOST!;
+  const figures: InstancesFigure[][] = [];
   for (let round = -1; round < rounds; round += 1) {
-    const results = await Promise.all(
-      proxies.map(({ child, vaultKey }, index) => {
-        const share = Math.floor(clients / proxies.length) + (index < clients % proxies.length ? 1 : 0);
-        return closedLoop(child.url, share, paymentRequest(child.url, vaultKey), { seconds });
-      }),
-    );
-    for (const result of results) demandAllAnswered(`${proxies.length} processes on one key`, result);
-    if (round >= 0) speeds.push(results.reduce((sum, { calls, seconds: took }) => sum + calls / took, 0));
+    const figure: InstancesFigure[] = [];
+    for (const processes of PROCESSES) {
+      figure.push(await measureInstances(emulator, { processes, clients, seconds, vendorMs: 0 }));
+    }
+    if (round >= 0) figures.push(figure);
   }
-  return median(speeds);
-}
-
-function speedFigures(
-  { clients }: Place,
-  ours: Grouped,
-  theirs: TransactionPerCall,
-  speeds: readonly number[],
-): Figure[] {
-  const { callsPerSecond, result, failed, firstFailure } = theirs;
-  // Of a baseline that finished nothing at all only a bound is known.
-  const floor = Math.max(callsPerSecond, 1 / result.seconds);
-  const why = firstFailure === null ? "" : `, the first: ${firstFailure}`;
-  return [
-    {
-      name: "Firestore: group commit ÷ transaction per call",
-      value: ours.callsPerSecond / floor,
-      unit: "×",
-      target: { atLeast: 100 },
-      baseline: `the same hop, each reserve and finish its own transaction, ${clients} clients on one key: ${(callsPerSecond * result.seconds).toFixed(0)} calls finished in ${result.seconds.toFixed(0)} s, ${failed} transactions failed${why}`,
-    },
-    {
-      name: "Firestore: the same ÷ one client's transactions",
-      value: ours.callsPerSecond / theirs.aloneCallsPerSecond,
-      unit: "×",
-      target: null,
-      baseline: "the transactions of one client after the other, which nobody holds up",
-    },
-    ...speeds.slice(1).map(
-      (speed, index): Figure => ({
-        name: `Firestore: ${PROCESSES[index + 1]} processes on one key ÷ one`,
-        value: speed / speeds[0]!,
-        unit: "×",
-        target: null,
-        baseline: `the same ${clients} clients dealt out among the processes, which share this machine's cores`,
-      }),
-    ),
-  ];
-}
-
-/** The least that a transaction per call may be: key and call read and written, twice. */
-const barest: Operations = { reads: 4, writes: 4, deletes: 0, laterDeletes: 1, refusedCommits: 0 };
-
-function costFigures(ours: Grouped, { alone, crowded }: TransactionPerCall): Figure[] {
-  const mine = dollarsPerMillion(ours.operations);
-  const ratioTo = (naive: Operations): number => mine / dollarsPerMillion(naive);
-  const price = `${listPrice.region}, list price of ${listPrice.readOn}, no free tier`;
-  const dollars = (operations: Operations): string => `$${dollarsPerMillion(operations).toFixed(2)} a million`;
-  return [
-    {
-      name: "Firestore cost ÷ transaction per call",
-      value: ratioTo(alone),
-      unit: "×",
-      target: { atMost: 0.5 },
-      baseline: `${dollars(alone)} with nobody in its way: ${operationsText(alone)}; ${crowded ? `among all clients ${dollars(crowded)}` : "among all clients none finished"}`,
-    },
-    {
-      name: "Firestore cost ÷ the barest transaction",
-      value: ratioTo(barest),
-      unit: "×",
-      target: null,
-      baseline: `${dollars(barest)}, reckoned: key and call read and written twice, without chain, object, receipt`,
-    },
-    {
-      name: "Firestore cost of a million calls",
-      value: mine,
-      unit: "$",
-      target: null,
-      baseline: `${price}: ${operationsText(ours.operations)} a call`,
-    },
-  ];
+  return figures;
 }

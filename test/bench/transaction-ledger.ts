@@ -4,6 +4,7 @@
  * For the bench only: on one hot key these transactions wait for each other's locks, and collapse.
  */
 import { type DocumentReference, FieldValue, Firestore, Timestamp, type Transaction } from "@google-cloud/firestore";
+import { PassThroughClient } from "google-auth-library";
 import { evaluateBatch, unavailable } from "../../service/ledger/batch.ts";
 import { DocCache, kindOf, nameOf } from "../../service/ledger/doc-cache.ts";
 import { Draft } from "../../service/ledger/draft.ts";
@@ -45,6 +46,8 @@ export class TransactionLedger {
       databaseId: place.database,
       host: place.emulator,
       ssl: false,
+      // An emulator asks for no credentials, and looking for them would ask the metadata server.
+      authClient: new PassThroughClient(),
     });
   }
 

@@ -112,7 +112,15 @@ describe("help", () => {
     "calls settle",
     "calls release",
     "reconcile",
+    "run",
     "exec",
+    "issuers",
+    "issuers create",
+    "issuers list",
+    "issuers revoke",
+    "secrets",
+    "secrets set",
+    "secrets list",
     "quote",
   ];
   it.each(commands)("`keybrake %s --help` exits 0 and says how to use it", async (command) => {

@@ -177,6 +177,20 @@ describe("what is wrong", () => {
       /^FIRESTORE_EMULATOR_HOST must be HOST:PORT.*127\.0\.0\.1:8080\.$/,
     ],
     [
+      "an emulator on a port that is none",
+      {
+        KEYBRAKE_STORE: "firestore:my-project/keybrake",
+        KEYBRAKE_PEPPER: "file:p",
+        FIRESTORE_EMULATOR_HOST: "127.0.0.1:99999",
+      },
+      /^FIRESTORE_EMULATOR_HOST must be HOST:PORT.*127\.0\.0\.1:8080\.$/,
+    ],
+    [
+      "an audience with a space",
+      { KEYBRAKE_AUDIENCE: "keybrake my-project" },
+      /^KEYBRAKE_AUDIENCE .*keybrake\/my-project\/us-central1\/keybrake\.$/,
+    ],
+    [
       "Google's APIs elsewhere",
       { KEYBRAKE_GOOGLE_APIS: "https://run.example.com" },
       /^KEYBRAKE_GOOGLE_APIS .*loopback/,

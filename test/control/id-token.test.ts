@@ -250,6 +250,15 @@ describe("Google's keys", () => {
     expect(asked).toBe(1);
   });
 
+  test("count, whatever other kinds of keys stand beside them", async () => {
+    const { keys } = (await (await fetch(`${server.url}/oauth2/v3/certs`)).json()) as { keys: object[] };
+    const { publicKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
+    const other = { ...publicKey.export({ format: "jwk" }), kid: "ec", alg: "ES256", use: "sig" };
+    google.answerWith({ status: 200, text: JSON.stringify({ keys: [other, { kty: "AKP" }, ...keys] }) });
+    expect(await tokens.verify(google.idToken(EMAIL, AUDIENCE))).toEqual(account);
+    expect(logged).toEqual([]);
+  });
+
   const garbage: Record<string, string> = {
     "no JSON": "<html>",
     "no keys": '{"keys":[]}',

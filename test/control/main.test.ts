@@ -6,7 +6,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
-import { createServer } from "node:net";
+import { createServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -176,6 +176,12 @@ describe("what keeps it from starting is one sentence", () => {
       { KEYBRAKE_CONNECTORS: '[{"id":"x"}]' },
       /^keybrake: KEYBRAKE_CONNECTORS: .*connectors\[0\].*\n$/,
     ],
+    [
+      "a policies file that is missing, before an admin key is made",
+      2,
+      { KEYBRAKE_POLICIES: "nothing.json" },
+      /^keybrake: KEYBRAKE_POLICIES: nothing\.json cannot be read \(.*\); name a JSON file of policies\.\n$/,
+    ],
     ["a directory that is not there", 1, { KEYBRAKE_STORE: "sqlite:nowhere/a.db" }, /^keybrake: .*nowhere\/a\.db.*\n$/],
     [
       "a host that is not ours",
@@ -234,4 +240,25 @@ it("SIGTERM ends it with 0 though nobody reads its log lines any more", { timeou
   service.child.kill("SIGTERM");
   const [code] = (await once(service.child, "exit")) as [number | null];
   expect(code).toBe(0);
+});
+
+it("SIGTERM while it waits for its store ends it with 0 at once, also as the first process of a container", {
+  timeout: 30_000,
+}, async () => {
+  const asked: Socket[] = [];
+  const silent = createServer((socket) => void asked.push(socket.on("error", () => {}))).listen(0, "127.0.0.1");
+  await once(silent, "listening");
+  const { port } = silent.address() as { port: number };
+  const service = run({
+    KEYBRAKE_STORE: "firestore:my-project/keybrake",
+    FIRESTORE_EMULATOR_HOST: `127.0.0.1:${port}`,
+    KEYBRAKE_PEPPER: "file:pepper",
+  });
+  await once(silent, "connection");
+  service.child.kill("SIGTERM");
+  // A signal that the process does not listen for ends it too, with `null`; but not the first process of a container.
+  expect(await service.ended).toBe(0);
+  expect(service.out()).not.toContain("listening");
+  for (const socket of asked) socket.destroy();
+  silent.close();
 });

@@ -4,6 +4,9 @@
  * Limit: the store is in memory and the vendor is a script; crashes and real vendors are tested elsewhere.
  */
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { systemClock, systemRandom } from "../../service/clock.ts";
+import { openLedger } from "../../service/ledger/open-ledger.ts";
+import { createLogger } from "../../service/log.ts";
 import { json } from "../support/upstream.ts";
 import { accountSid, errorOf, get, request, secrets, startWorld, type World } from "./world.ts";
 
@@ -28,6 +31,19 @@ describe("a priced call", () => {
     expect(answer.headers.get("x-keybrake-call")).toBe(call!.id);
     expect(answer.headers.get("x-keybrake-remaining-usd")).toBe("60.00");
     expect(sent.headers.get("idempotency-key")).toBe(`${call!.id}-${call!.generation}`);
+  });
+
+  test("is taken as soon as another instance has resumed its key", async () => {
+    const { key, text } = await world.issue();
+    const by = "operator";
+    await world.ledger.act(key.keyId, { act: "pause", by, reason: "a look at it" });
+    expect((await world.ask(request({ key: text }))).status).toBe(403);
+    const { store } = world;
+    const log = createLogger({ write: () => {} });
+    const other = openLedger({ store, clock: systemClock, random: systemRandom, log });
+    await other.act(key.keyId, { act: "resume", by });
+    expect((await world.ask(request({ key: text }))).status).toBe(200);
+    expect(world.upstream.received).toHaveLength(1);
   });
 
   test("sends only headers of the allow-list", async () => {

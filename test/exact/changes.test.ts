@@ -97,7 +97,13 @@ it("a cap that is raised twice, with a pause in between, ends at exactly its las
 
   const books = await ledgerBooks(proxy, key.keyId, label);
   expect(books).toMatchObject({ capMicros: 400_000_000, spentMicros: 399_000_000, reservedMicros: 0 });
-  expect(books.states).toEqual({ settled: 133 });
+  expect(books.states.settled).toBe(133);
+  expect(vendor.received).toHaveLength(133);
+  // What was reserved when the pause came, and not yet sent, is given back unsent.
+  const others = books.calls.filter(({ state }) => state !== "settled");
+  expect(
+    others.filter(({ state, code, status }) => state !== "released" || code !== "key_paused" || status !== null),
+  ).toEqual([]);
 });
 
 it("a proxy that is killed while the cap is used and raised still ends at exactly the last total", {

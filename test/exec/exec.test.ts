@@ -330,9 +330,14 @@ function refusalCases(cases: Cases, run: Run): void {
     });
   }
 
+  const text = (name: string) => ({ name, kind: "text", value: "/tmp/x" });
   const variables: [string, object][] = [
     ["of a task's own index", { name: "CLOUD_RUN_TASK_INDEX", kind: "text", value: "0" }],
     ["of where the proxy is", { name: "KEYBRAKE_URL", kind: "text", value: "https://elsewhere.example" }],
+    ...[
+      ...["LD_PRELOAD", "NODE_OPTIONS", "PYTHONPATH", "PATH", "BASH_ENV", "HTTPS_PROXY", "NODE_EXTRA_CA_CERTS"],
+      ...["SSL_CERT_FILE", "GCE_METADATA_HOST", "GOOGLE_APPLICATION_CREDENTIALS", "K_SERVICE"],
+    ].map((name): [string, object] => [`that decides what the command runs or trusts, ${name}`, text(name)]),
     ["of an unknown kind", { name: "STRIPE_API_KEY", kind: "file", value: "x" }],
     ["with a name in lower case", { name: "path", kind: "text", value: "x" }],
     ["with a path that leads elsewhere", { name: "STRIPE_API_BASE", kind: "path", value: "@elsewhere.example" }],
@@ -407,7 +412,10 @@ function usageCases(cases: Cases, run: Run): void {
     ],
     ["KEYBRAKE_URL", "http://127.0.0.1.example.com", /would travel unencrypted/],
     ["KEYBRAKE_URL", "http://10.0.0.5:8080", /would travel unencrypted/],
+    ["KEYBRAKE_URL", "http://127.0.0.1:99999", /KEYBRAKE_URL is no address/],
+    ["KEYBRAKE_URL", "http://127.0.0.1:0", /KEYBRAKE_URL is no address/],
     ["KEYBRAKE_AUDIENCE", "", /KEYBRAKE_AUDIENCE is not set/],
+    ["GCE_METADATA_HOST", "127.0.0.1:99999", /GCE_METADATA_HOST is not `host` or `host:port`: unset it\./],
     ["GCE_METADATA_HOST", "http://metadata", /GCE_METADATA_HOST is not `host` or `host:port`: unset it\./],
     ["CLOUD_RUN_JOB", "", /CLOUD_RUN_JOB is not set: exec runs in a task of a Cloud Run job/],
     ["CLOUD_RUN_EXECUTION", "", /CLOUD_RUN_EXECUTION is not set/],

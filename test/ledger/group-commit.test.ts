@@ -160,6 +160,24 @@ describe("one commit for many", () => {
     await audit(store, keyId);
   });
 
+  test("nor of the facts for look-ups, when 200 calls end unknown or are given up at once", async () => {
+    const { store, clock } = makeWorld();
+    const sizes: number[] = [];
+    const watched = withCommit(store, (keyId, commit) => {
+      sizes.push(JSON.stringify(commit).length);
+      return store.commit(keyId, commit);
+    });
+    const ledger = ledgerOn(watched, clock, 3);
+    const { keyId } = await issued(ledger, { capMicros: 400 * USD });
+    const lookup = "x".repeat(87_500);
+    const sent = await Promise.all(many(400, () => forward(ledger, keyId, ask({ lookup }))));
+    await Promise.all(sent.slice(0, 200).map(({ call }) => ledger.finish(keyId, call.id, 1, timedOut)));
+    await Promise.all(sent.slice(200).map(({ call }) => ledger.lose(call, "shutdown")));
+    expect((await ledger.fresh(keyId))?.counts.unknown).toBe(400);
+    expect(Math.max(...sizes)).toBeLessThan(5.5 * (1 << 20));
+    await audit(store, keyId);
+  });
+
   test("settles and releases go first: a reserve of the same commit has the room that they give back", async () => {
     const b = await bench({}, { capMicros: USD });
     const { call } = await forward(b.ledger, b.keyId, ask());

@@ -5,6 +5,7 @@
  */
 import { expect, test } from "vitest";
 import type { Ledger, ReserveRequest } from "../../service/ledger/ledger.ts";
+import { MAX_SENDS } from "../../service/ledger/reserve.ts";
 import {
   ask,
   codeOf,
@@ -258,6 +259,18 @@ test("an unknown call is sent again for less than 23 h after its first send", as
     code: "outcome_unknown",
     status: 409,
   });
+});
+
+test("a call is sent 1,000 times at most, whether its sends fail or nobody knows how they ended", async () => {
+  const s = await scene();
+  const [refusedOften, unclearOften] = [ask({ clientKey: ownKey("a") }), ask({ clientKey: ownKey("b") })];
+  for (let sends = 0; sends < MAX_SENDS; sends += 1) {
+    await s.send(refusedOften, declined);
+    await s.send(unclearOften, timedOut);
+  }
+  expect(await s.refusal(refusedOften)).toBe("request_invalid");
+  expect(await s.refusal(unclearOften)).toBe("outcome_unknown");
+  expect(await s.balance()).toEqual([0, COST]);
 });
 
 test("the 23 h begin anew with a new generation", async () => {

@@ -2,17 +2,18 @@
  * Goal: the bundle is the service: in a directory with nothing beside it, by `node main.mjs`, it starts, serves, keeps its books over
  * a restart, drains, and says what keeps it from starting, as the sources do; what a store does not need it does not load.
  * Method: one bundle in a temporary directory, whose processes are taken through one life on the embedded store, and through the
- * same on the Firestore emulator.
+ * same on the Firestore emulator, there also with secrets in Secret Manager, callers with ID tokens and a job that is launched.
  * Limit: it runs on this machine's Node; Google's base image was not asked. How long a start takes is the bench's to say.
  */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { closeSync, existsSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from "vitest";
+import { startLocalCloud } from "../../examples/local-cloud/local-cloud.ts";
 import { describeOnEmulator } from "../support/on-emulator.ts";
 import { type RunningProxy, startProxy } from "../support/proxy.ts";
 import { json, Upstream } from "../support/upstream.ts";
@@ -194,6 +195,81 @@ describeOnEmulator("on Firestore", (emulator) => {
     expect(await running.calls("bundle/held")).toMatchObject([{ state: "unknown" }]);
   });
 
+  it("launches a job for a caller with an ID token, its secret and its pepper in Secret Manager", {
+    timeout,
+  }, async () => {
+    const logFile = join(dirname(modules), "tasks.log");
+    const logFd = openSync(logFile, "a");
+    const cloud = await startLocalCloud({ logFd });
+    try {
+      const secret = "sk_test_in_secret_manager_0123456789";
+      const secretOf = (name: string) => `projects/${cloud.project}/secrets/${name}`;
+      cloud.addSecretVersion(secretOf("stripe"), secret);
+      cloud.createSecret(secretOf("pepper"));
+      const own = environment();
+      const audience = "keybrake/local-project/us-central1/bundle";
+      const running = await start({
+        ...own,
+        KEYBRAKE_PEPPER: secretOf("pepper"),
+        KEYBRAKE_VENDORS: JSON.stringify({ stripe: { secret: secretOf("stripe"), upstream: vendor.url } }),
+        KEYBRAKE_AUDIENCE: audience,
+        KEYBRAKE_GOOGLE_APIS: cloud.url,
+        GOOGLE_SDK_NODE_LOGGING: "all",
+      });
+      const account = "tasks@local-project.iam.gserviceaccount.com";
+      const scheduler = "scheduler@local-project.iam.gserviceaccount.com";
+      await writePolicy(emulator.host, own.KEYBRAKE_STORE!, "nightly", {
+        version: 1,
+        job: { project: cloud.project, location: cloud.location, service_account: account },
+        principal_ids: [account, scheduler],
+        principals: [
+          { email: account, may: ["claim"] },
+          { email: scheduler, may: ["launch"] },
+        ],
+        budget: { vendors: ["stripe"], allowed_endpoints: ["*"], usd_cap: "100.00", expires_in: "2h" },
+      });
+      // Claims what it was launched with, as a task that knows nothing of it would.
+      const task = `
+        const asked = (path, key, body) =>
+          fetch(process.env.KEYBRAKE_URL + path, { method: "POST", headers: { authorization: "Bearer " + key }, body });
+        const query = "identity?format=full&audience=" + encodeURIComponent("${audience}");
+        const token = await (await fetch("http://" + process.env.GCE_METADATA_HOST +
+          "/computeMetadata/v1/instance/service-accounts/default/" + query, { headers: { "metadata-flavor": "Google" } })).text();
+        const path = "/jobs/nightly/executions/" + process.env.CLOUD_RUN_EXECUTION + "/claim";
+        const { vault_key } = await (await asked(path, token)).json();
+        if (vault_key !== process.env.STRIPE_SECRET_KEY) process.exit(3);
+        const paid = await asked("/stripe/v1/payment_intents", vault_key, new URLSearchParams({ amount: "4000", currency: "usd" }));
+        process.exit(paid.status === 200 ? 0 : 4);`;
+      cloud.setJob("nightly", {
+        ...{ serviceAccount: account, tasks: 1, parallelism: 1, maxRetries: 0, taskTimeoutMs: 30_000 },
+        containers: [
+          {
+            ...{ name: null, args: [], env: { PATH: process.env.PATH ?? "", KEYBRAKE_URL: running.url } },
+            command: [process.execPath, "--input-type=module", "-e", task],
+          },
+        ],
+      });
+      const launched = await fetch(`${running.url}/jobs/nightly/executions`, {
+        method: "POST",
+        headers: { authorization: `Bearer ${cloud.idToken(scheduler, audience)}` },
+      });
+      const { execution, key_id: keyId } = (await launched.json()) as Record<string, string>;
+      expect([launched.status, execution]).toEqual([201, expect.stringMatching(/^nightly-/)]);
+      expect(await cloud.ended(execution!)).toMatchObject({ succeeded: 1, failed: [] });
+      expect(vendor.received).toHaveLength(1);
+      expect(await running.calls(execution!)).toMatchObject([{ state: "settled", key_id: keyId }]);
+      expect(await running.terminate()).toBe(0);
+      expect(running.logs().join("\n")).not.toMatch(new RegExp(`${secret}|vk_1_|eyJ`));
+      const text = loadedText();
+      for (const name of ["@google-cloud/secret-manager", "google-auth-library", "@googleapis/run"]) {
+        expect([name, has(text, name)]).toEqual([name, true]);
+      }
+    } finally {
+      await cloud.close();
+      closeSync(logFd);
+    }
+  });
+
   it("ends by itself after SIGTERM though Firestore is gone, and what was reserved stays reserved", {
     timeout,
   }, async () => {
@@ -214,6 +290,27 @@ describeOnEmulator("on Firestore", (emulator) => {
     await relay.stop();
   });
 });
+
+/** As whoever deploys the proxy writes it: a document of the store. */
+async function writePolicy(host: string, store: string, id: string, policy: object): Promise<void> {
+  const [project, database] = store.replace("firestore:", "").split("/");
+  const response = await fetch(`http://${host}/v1/projects/${project}/databases/${database}/documents/policies/${id}`, {
+    method: "PATCH",
+    headers: { authorization: "Bearer owner", "content-type": "application/json" },
+    body: JSON.stringify({ fields: fieldsOf(policy) }),
+  });
+  expect(response.status).toBe(200);
+}
+
+const fieldsOf = (object: object): object =>
+  Object.fromEntries(Object.entries(object).map(([name, value]) => [name, fieldOf(value)]));
+
+function fieldOf(value: unknown): object {
+  if (typeof value === "string") return { stringValue: value };
+  if (typeof value === "number") return { integerValue: String(value) };
+  if (Array.isArray(value)) return { arrayValue: { values: value.map(fieldOf) } };
+  return { mapValue: { fields: fieldsOf(value as object) } };
+}
 
 /** A hop before the emulator that can be cut. */
 async function startRelay(target: string) {

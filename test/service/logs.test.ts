@@ -99,6 +99,10 @@ describe("an error", () => {
   });
 });
 
+/** As the proxy makes an admin key, and as Stripe makes one. */
+const MADE_KEY = `kba_${"b".repeat(43)}`;
+const STRIPE_KEY = `sk_live_${"c".repeat(24)}`;
+
 const stripe = loadVendors({ now: Date.now }).get("stripe")!;
 
 describe("the control plane", () => {
@@ -183,12 +187,19 @@ describe("the control plane", () => {
     const get = (path: string) => lineOf(() => harness.client.get(path));
     await get(`/vault/keys/${vaultKey}`);
     await get(`/calls/${vaultKey}`);
+    await get(`/vault/keys/${ADMIN_KEY}`);
+    await get(`/calls/${MADE_KEY}`);
+    await lineOf(() => harness.client.post(`/jobs/${STRIPE_KEY}/executions`, {}));
+    await get(`/calls/${"x".repeat(5_000)}%0A%1b[31m`);
     await get(`/audit?label=${ADMIN_KEY}`);
     await get(`/${ADMIN_KEY}`);
     await lineOf(() => harness.client.post("/vault/keys", { label: vaultKey, usd_cap: ADMIN_KEY }));
     await lineOf(() => fetch(`${harness.url}/vault/keys`, { headers: { authorization: `Bearer ${vaultKey}` } }));
     expect(harness.logged.length).toBeGreaterThan(6);
-    for (const secret of [vaultKey, ADMIN_KEY]) expect(harness.logged.join("")).not.toContain(secret);
+    for (const secret of [vaultKey, ADMIN_KEY, MADE_KEY, STRIPE_KEY]) {
+      expect(harness.logged.join("")).not.toContain(secret);
+    }
+    expect(Math.max(...harness.logged.map(({ length }) => length))).toBeLessThan(2_000);
   });
 });
 

@@ -192,6 +192,22 @@ describe("an execution that was launched", () => {
     expect((await world.claim(TASKS, "billing", "billing-made-up")).json.code).toBe("policy_denied");
     expect(await world.keys()).toHaveLength(1);
   });
+
+  test("an id that no run can have gets no key, and the answer says why", async () => {
+    for (const [index, runId] of ["$(RUN)", "a b", "é", "../x", "x".repeat(5_000)].entries()) {
+      world.cloudRun.add(`billing-0000${index}`, { runId });
+      const refused = await world.claim(TASKS, "billing", `billing-0000${index}`);
+      expect([refused.status, refused.json.code]).toEqual([403, "policy_denied"]);
+    }
+    expect(await world.keys()).toEqual([]);
+  });
+
+  test("gets its key under a name that is longer than a job's", async () => {
+    const name = `billing-${"x".repeat(70)}`;
+    world.cloudRun.add(name, { job: "billing" });
+    expect((await world.claim(TASKS, "billing", name)).status).toBe(201);
+    expect(await world.keys()).toMatchObject([{ label: name, execution: name }]);
+  });
 });
 
 describe("nobody else gets a key", () => {

@@ -4,6 +4,7 @@
  * Method: the built-in connectors, and a small one changed in one way at a time.
  * Limit: which variables an SDK reads is shown with the SDKs, in `test/exec/sdk.test.ts`.
  */
+import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
 import type { KeyState } from "../../service/ledger/types.ts";
 import { injectedNames, isReservedName, variablesOf } from "../../service/setup/injected-variables.ts";
@@ -49,12 +50,25 @@ test("the names of a job are those of its vendors and the proxy's own", () => {
 
 test("what Cloud Run sets in a task is reserved, and no vendor's variable is", () => {
   const ofTasks = ["JOB", "EXECUTION", "TASK_INDEX", "TASK_COUNT", "TASK_ATTEMPT"].map((name) => `CLOUD_RUN_${name}`);
-  for (const name of [...ofTasks, "PORT", "K_SERVICE", "KEYBRAKE_URL", "PATH"])
+  for (const name of [...ofTasks, "PORT", "K_SERVICE", "KEYBRAKE_URL", "PATH", "LD_PRELOAD", "NODE_OPTIONS"])
     expect([name, isReservedName(name)]).toEqual([name, true]);
   const vendors = [...loadVendors({ now: Date.now }).values()];
   const names = vendors.flatMap(({ variables }) => variables.map(({ name }) => name));
   expect(names).toContain("STRIPE_SECRET_KEY");
   expect(names.filter(isReservedName)).toEqual([]);
+});
+
+test("a connector may give every variable that is not reserved, and `keybrake exec` takes what it gives", () => {
+  const read = (file: string) => readFileSync(new URL(`../../service/${file}`, import.meta.url), "utf8");
+  const names = (text: string) => (text.match(/\b[A-Z][A-Z0-9_]+\b/g) ?? []).filter((name) => !/^KEYBRAKE_/.test(name));
+  const [own, node, python] = [
+    /reservedVariable =\s*(\S+);/.exec(read("vendors/connector.ts"))?.[1] ?? "",
+    /reserved =\s*(\S+);/.exec(read("cli/exec/claim.js"))?.[1] ?? "",
+    /RESERVED = re\.compile\(([\s\S]*?)\n\)/.exec(read("exec/keybrake_exec.py"))?.[1]?.replaceAll(/"\s+r"/g, "") ?? "",
+  ];
+  expect(names(own).length).toBeGreaterThan(30);
+  expect(names(node)).toEqual(names(own));
+  expect(names(python)).toEqual(names(node));
 });
 
 const refused: [string, Variables, Partial<ConnectorInput>, RegExp][] = [

@@ -6,7 +6,7 @@
 import { describe, expect, it } from "vitest";
 import { Refusal } from "../../service/errors.ts";
 import type { Launched } from "../../service/setup/setup.ts";
-import type { RecordWrite } from "../../service/stores/store.ts";
+import type { RecordWrite, Store } from "../../service/stores/store.ts";
 import { admin, JOB, MINUTE, openScene, policyOf, SCHEDULED, type Scene, START, scheduler } from "./launch-fixture.ts";
 
 async function code(work: Promise<unknown>): Promise<string> {
@@ -313,6 +313,46 @@ describe("a forced run", () => {
       expect((await launch()).runId).not.toBe(first.runId);
     },
   );
+});
+
+describe("a forced run that comes twice", () => {
+  const force = { scheduled: { by: "nightly", time: null } };
+  const boundary = Date.parse("2026-11-22T05:10:00Z");
+
+  it("on two instances, the clock of the second one behind and before a bucket's end, is one run", async () => {
+    const scene = openScene();
+    scene.clock.time = boundary + 5;
+    const first = await scene.process().launch(force);
+    scene.clock.time = boundary - 20;
+    expect(await scene.process().launch(force)).toMatchObject({ runId: first.runId, repeated: true });
+    scene.clock.time = boundary + MINUTE;
+    await expectOneRun(scene, first);
+  });
+
+  it("at once, on both sides of a bucket's end, is one run", async () => {
+    const scene = openScene();
+    scene.clock.time = boundary - 1;
+    let other: Promise<Launched> | null = null;
+    const slow = (store: Store): Store =>
+      new Proxy(store, {
+        get(target, name) {
+          const value: unknown = Reflect.get(target, name, target);
+          if (typeof value !== "function") return value;
+          if (name !== "putRecord") return value.bind(target);
+          return async (write: RecordWrite) => {
+            if (other === null) {
+              scene.clock.time = boundary + 1;
+              other = scene.process().launch(force);
+              await other;
+            }
+            return target.putRecord(write);
+          };
+        },
+      });
+    const launched = await scene.process({ store: slow }).launch(force);
+    expect((await other!).runId).toBe(launched.runId);
+    await expectOneRun(scene, launched);
+  });
 });
 
 describe("a manual run", () => {

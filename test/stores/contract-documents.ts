@@ -131,6 +131,13 @@ function reads(store: () => Store): void {
     await new KeyWriter(store(), "k1").write([create(sampleCall("c1"))]);
     expect(await store().findCall("c1")).toEqual(sampleCall("c1"));
   });
+
+  test("of a name that is none is null", async () => {
+    for (const id of ["__a__", "____", "..", "."]) {
+      expect(await store().findCall(id)).toBeNull();
+      expect(await store().read(id, [])).toBeNull();
+    }
+  });
 }
 
 function receipts(opened: () => OpenedStore): void {

@@ -22,6 +22,18 @@ function order(store: () => Store): void {
     expect((await store().listCalls({}, 10, null)).items[3]?.state).toBe("settled");
   });
 
+  test("are not moved by a put long after they were made, and none is listed twice", async () => {
+    const key = new KeyWriter(store(), "k1");
+    await key.write(numbered(4).map((id) => create(sampleCall(id))));
+    await key.write([create(sampleCall("late", { createdAt: START + 61_000 }))]);
+    const seen = await all(
+      (cursor) => store().listCalls({}, 2, cursor),
+      async () => void (await key.write([put(sampleCall("c3", { state: "settled", updatedAt: START + 61_000 }))])),
+    );
+    expect(ids(seen)).toEqual(["late", "c3", "c2", "c1", "c0"]);
+    expect(ids((await store().listCalls({}, 10, null)).items)).toEqual(["late", "c3", "c2", "c1", "c0"]);
+  });
+
   test("of one commit have the order of its writes, and a deleted one is gone", async () => {
     const key = new KeyWriter(store(), "k1");
     await key.write(numbered(4).map((id) => create(sampleCall(id))));

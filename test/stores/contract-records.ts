@@ -66,7 +66,7 @@ function alone(store: () => Store): void {
   });
 
   test("of one kind knows nothing of one of another kind with the same name", async () => {
-    const kinds: RecordKind[] = ["issuer", "run", "execution", "turn", "policy_day"];
+    const kinds: RecordKind[] = ["issuer", "run", "execution", "turn", "forced", "policy_day"];
     for (const kind of kinds) {
       expect(
         await store().putRecord({ kind, name: "same", doc: { kind }, version: null, expiresAt: 1 }),

@@ -4,7 +4,7 @@
  * server knows nothing of Firestore; what Google's answers look like is the emulator's part (firestore-outage.test.ts).
  */
 import { grpc } from "google-gax";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { type FirestoreConnection, openConnection } from "../../service/stores/firestore-client.ts";
 import { codes, RpcFailure } from "../../service/stores/firestore-failure.ts";
 
@@ -24,6 +24,7 @@ describe("the connection to Firestore", () => {
   let onAsked: (request: Asked) => void;
   let server: grpc.Server;
   let connection: FirestoreConnection;
+  let emulator: string;
 
   beforeEach(async () => {
     asked.length = 0;
@@ -52,7 +53,8 @@ describe("the connection to Firestore", () => {
       const credentials = grpc.ServerCredentials.createInsecure();
       server.bindAsync("127.0.0.1:0", credentials, (error, bound) => (error ? reject(error) : resolve(bound)));
     });
-    const place = { project: "my-project", database: "keybrake", emulator: `127.0.0.1:${port}` };
+    emulator = `127.0.0.1:${port}`;
+    const place = { project: "my-project", database: "keybrake", emulator };
     connection = await openConnection({ ...place, deadlineMs: DEADLINE_MS });
   });
   afterEach(async () => {
@@ -96,6 +98,23 @@ describe("the connection to Firestore", () => {
       expect(decodeURIComponent(String(asked[0]?.metadata["x-goog-request-params"]))).toContain(database);
     });
   }
+
+  test("writes nothing of what is sent, though GOOGLE_SDK_NODE_LOGGING asks for it", async () => {
+    const written = vi.spyOn(console, "error").mockImplementation(() => {});
+    vi.stubEnv("GOOGLE_SDK_NODE_LOGGING", "all");
+    const place = { project: "my-project", database: "keybrake", emulator };
+    const loud = await openConnection({ ...place, deadlineMs: DEADLINE_MS });
+    try {
+      onAsked = ({ fail }) => fail(codes.aborted, "enough");
+      await loud.commit([{ delete: `${loud.root}/calls/c1` }]).catch(() => {});
+      expect(asked).toHaveLength(1);
+      expect(written.mock.calls).toEqual([]);
+    } finally {
+      await loud.close();
+      written.mockRestore();
+      vi.unstubAllEnvs();
+    }
+  });
 
   test("carries more at once than one connection takes", async () => {
     const all = Promise.withResolvers<void>();

@@ -50,10 +50,10 @@ describe("a commit of Firestore", () => {
     const connection = new ScriptedConnection();
     const store = new FirestoreStore(connection, systemRandom, 1);
     await new KeyWriter(store, "k1").write([put(sampleCall("c1"))]);
-    const write = connection.commits[0]?.at(-1);
+    const write = connection.commits[0]?.find(({ update }) => update?.name?.endsWith("/calls/c1"));
     expect(write?.updateMask?.fieldPaths).not.toContain("pack");
     expect(write?.updateMask?.fieldPaths).not.toContain("order");
-    expect(write?.updateTransforms).toMatchObject([{ fieldPath: "order", minimum: {} }]);
+    expect(write?.updateTransforms).toMatchObject([{ fieldPath: "order", maximum: {} }]);
   });
 });
 

@@ -55,6 +55,8 @@ export interface FaultProxy {
   /** Resets all connections and refuses new ones, until {@link FaultProxy.accept}. */
   refuse(): Promise<void>;
   accept(): Promise<void>;
+  /** All connections, new ones too, fall silent: bytes vanish either way. Those that did stay so until they are closed or reset. */
+  swallow(on: boolean): void;
   stop(): Promise<void>;
 }
 
@@ -78,6 +80,7 @@ export async function startFaultProxy(target: string, options: FaultProxyOptions
   const lines = new Set<Line>();
   const happened: Fault[] = [];
   let armed: Required<Fault> | null = null;
+  let swallowing = false;
   const due = (place: Place): Harm | null => {
     if (armed?.place !== place) return null;
     armed.after -= 1;
@@ -90,6 +93,7 @@ export async function startFaultProxy(target: string, options: FaultProxyOptions
   const serve = (client: Socket): void => {
     const line = new Line(client, connect(Number(port), hostname), due, options);
     lines.add(line);
+    if (swallowing) line.harm("void");
     client.once("close", () => lines.delete(line));
   };
   let server: Server = createServer(serve).listen(0, "127.0.0.1");
@@ -116,6 +120,10 @@ export async function startFaultProxy(target: string, options: FaultProxyOptions
     accept: async () => {
       server = createServer(serve).listen(own, "127.0.0.1");
       await once(server, "listening");
+    },
+    swallow: (on) => {
+      swallowing = on;
+      if (on) for (const line of lines) line.harm("void");
     },
     stop: refuse,
   };

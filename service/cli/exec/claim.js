@@ -6,6 +6,12 @@ import { ExecFailure } from "./failure.js";
 /** @typedef {{ name: string, kind: "credential" | "path" | "text", value: string }} Variable */
 
 const MAX_VARIABLES = 200;
+/**
+ * What Cloud Run sets in a task, where the proxy is, and what decides which code runs or whom it trusts. A connector may name none of
+ * them (`reservedVariable` in vendors/connector.ts), so an answer that does is no proxy's.
+ */
+const reserved =
+  /^(?:CLOUD_RUN_|K_|X_GOOGLE_|LD_|DYLD_|GLIBC_|MALLOC_|BASH|NODE_|NPM_|PYTHON|PERL|RUBY|GEM_|BUNDLE_|JAVA_|JDK_|DOTNET_|CORECLR_|PHPRC|PHP_INI|GIT_|SSL_|OPENSSL_|GCE_METADATA_)|_(?:PROXY|CA_BUNDLE)$|^(?:PORT|PATH|HOME|SHELL|SHELLOPTS|IFS|ENV|TMPDIR|CLASSPATH|GCONV_PATH|LOCPATH|HOSTALIASES|GODEBUG|GOFLAGS|GOOGLE_APPLICATION_CREDENTIALS|KEYBRAKE_URL|KEYBRAKE_AUDIENCE)$/;
 const tokenShape = /^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$/;
 const shapes = {
   credential: /^[A-Za-z0-9_-]{1,500}$/,
@@ -86,7 +92,6 @@ function parse(body) {
 }
 
 /**
- * What Cloud Run sets in a task stays, and so does where the proxy is.
  * @param {unknown} value
  * @returns {value is Variable}
  */
@@ -94,8 +99,7 @@ function isVariable(value) {
   if (typeof value !== "object" || value === null) return false;
   const { name, kind, value: text } = /** @type {Record<string, unknown>} */ (value);
   if (typeof name !== "string" || typeof kind !== "string" || typeof text !== "string") return false;
-  if (!/^[A-Z][A-Z0-9_]{0,63}$/.test(name) || /^(?:CLOUD_RUN_|KEYBRAKE_URL$|KEYBRAKE_AUDIENCE$)/.test(name))
-    return false;
+  if (!/^[A-Z][A-Z0-9_]{0,63}$/.test(name) || reserved.test(name)) return false;
   return Object.hasOwn(shapes, kind) && shapes[/** @type {keyof typeof shapes} */ (kind)].test(text);
 }
 

@@ -110,7 +110,7 @@ function readProxy(text) {
     /^(https?):\/\/(\[[0-9a-fA-F:]{2,39}\]|[A-Za-z0-9.-]{1,253})(?::(\d{1,5}))?(\/[A-Za-z0-9._~/-]{0,200})?$/.exec(
       text,
     ) ?? [];
-  if (!host) {
+  if (!host || !isPort(port)) {
     throw new ExecFailure("KEYBRAKE_URL is no address: set it to the proxy's, such as https://keybrake.example.com.");
   }
   const tls = scheme === "https";
@@ -128,12 +128,15 @@ function readProxy(text) {
   };
 }
 
+/** @param {string | undefined} digits */
+const isPort = (digits) => digits === undefined || (Number(digits) > 0 && Number(digits) <= 65_535);
+
 /**
  * @param {string} text `host` or `host:port`.
  * @returns {Place}
  */
 function readMetadata(text) {
   const [, host, port] = /^([A-Za-z0-9.-]{1,253})(?::(\d{1,5}))?$/.exec(text) ?? [];
-  if (!host) throw new ExecFailure("GCE_METADATA_HOST is not `host` or `host:port`: unset it.");
+  if (!host || !isPort(port)) throw new ExecFailure("GCE_METADATA_HOST is not `host` or `host:port`: unset it.");
   return { tls: false, host, port: Number(port ?? 80), path: "", text };
 }
