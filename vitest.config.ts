@@ -9,6 +9,8 @@ export default defineConfig({
     testTimeout: 30_000,
     hookTimeout: 60_000,
     pool: "forks",
+    // Most tests wait for processes that they started: one file at a time, the default on two cores, leaves a core idle.
+    maxWorkers: 2,
     globalSetup: "./test/support/emulator-setup.ts",
     reporters: [process.env.CI ? "verbose" : "default", "./test/support/closing-line.ts"],
     projects: [

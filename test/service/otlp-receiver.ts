@@ -49,7 +49,10 @@ export interface OtlpReceiver {
 }
 
 export async function startOtlpReceiver(): Promise<OtlpReceiver> {
-  const server = createServer((request, response) => void take(receiver, request, response));
+  const server = createServer((request, response) => {
+    // A request whose sender ended before its last byte is no export.
+    take(receiver, request, response).catch(() => response.destroy());
+  });
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
   const receiver: OtlpReceiver = {

@@ -146,14 +146,15 @@ function versions(store: () => Store): void {
     const keys = ["k1", "k2", "k3", "k4"].map((id) => new KeyWriter(store(), id));
     for (const key of keys) await key.write();
     const [k1, k2, k3, k4] = keys as [KeyWriter, KeyWriter, KeyWriter, KeyWriter];
-    await k4.write([create(sampleCall("old"))]);
-    const stale = k2.next([create(sampleCall("c2"))]);
+    const call = (id: string, keyId: string) => create(sampleCall(id, { keyId }));
+    await k4.write([call("old", "k4")]);
+    const stale = k2.next([call("c2", "k2")]);
     await k2.write();
     const results = await Promise.all([
-      store().commit("k1", k1.next([create(sampleCall("c1"))])),
+      store().commit("k1", k1.next([call("c1", "k1")])),
       store().commit("k2", stale),
-      store().commit("k3", k3.next([create(sampleCall("c3")), create(sampleCall("old"))])),
-      store().commit("k4", k4.next([create(sampleCall("c4"))])),
+      store().commit("k3", k3.next([call("c3", "k3"), call("old", "k3")])),
+      store().commit("k4", k4.next([call("c4", "k4")])),
     ]);
     expect(results.map((result) => result.kind)).toEqual(["committed", "conflict", "exists", "committed"]);
     const after = await store().read("k1", ["c:c1", "c:c2", "c:c3", "c:c4"]);
