@@ -36,14 +36,16 @@ function checkInjected(
   faults: Faults,
   prop: string,
   { name }: JobVariable,
-  vendors: string[],
-  { connectors = "" }: ProxyReference,
+  budgeted: string[],
+  { connectors = "", vendors }: ProxyReference,
 ): void {
-  faults.check(prop, connectors, (text): Fault | null => {
+  faults.check(prop, { connectors, vendors }, (read): Fault | null => {
     const wrong =
-      "which holds the vault key or the proxy's address of one of `budget.vendors`: another value would go around the cap";
-    return openVendors(text || null)
-      .injected(vendors)
+      "which holds the vault key or the proxy's address of one of the proxy's vendors: another value would go around the cap";
+    // A reference that is an output as a whole may lack them.
+    const all = [...budgeted, ...((read.vendors as string[] | undefined) ?? [])];
+    return openVendors(read.connectors || null)
+      .injected(all)
       .has(name)
       ? { value: name, wrong, valid: '"BILLING_MODE"' }
       : null;
@@ -60,14 +62,17 @@ function checkSecret(
   faults.check(prop, secret, secretFault);
   faults.check(prop, { secret, secrets, project }, (read): Fault | null => {
     const asked = fullSecretName(read.secret, read.project);
-    const [, place = "", short = ""] = /^projects\/([^/]+)\/secrets\/(.+)$/.exec(asked) ?? [];
-    // A project has a number beside its id, which cannot be told here.
-    const same = read.secrets.some(
-      (own) => own === asked || (/^\d+$/.test(place) && own.endsWith(`/secrets/${short}`)),
-    );
+    // A reference that is an output as a whole may lack them.
+    const same = ((read.secrets as string[] | undefined) ?? []).some((own) => mayBeSame(own, asked));
     const wrong = "a secret of the proxy: who can read it can go around the cap";
     return same ? { value: read.secret, wrong, valid: '"billing-database-password"' } : null;
   });
+}
+
+/** A project has a number beside its id, and which is whose cannot be told here: then the secret's own name decides. */
+function mayBeSame(one: string, other: string): boolean {
+  const [numbered, alsoNumbered] = [one, other].map((name) => /^projects\/\d+\//.test(name));
+  return one === other || (numbered !== alsoNumbered && one.split("/").at(-1) === other.split("/").at(-1));
 }
 
 export function checkVolumes(faults: Faults, volumes: JobVolume[], proxy: ProxyReference): void {

@@ -2,7 +2,7 @@ import type * as pulumi from "@pulumi/pulumi";
 import { checkCron } from "./cron";
 import { type Fault, type Faults, known } from "./faults";
 import { accountSuffixes, checkLabels, checkName, isRegion } from "./names";
-import type { KeybrakeProxyArgs } from "./proxy-args";
+import type { PlainProxyArgs } from "./plain-proxy-args";
 import { isOrigin, nearest, openVendors, policyPermissions } from "./service-rules";
 import { archiveThere, ownArchive } from "./source-archive";
 import { secretFault } from "./vendor-secret";
@@ -15,7 +15,7 @@ const MAX_ADMINISTRATORS = 50;
 /** https://cloud.google.com/run/docs/configuring/services/environment-variables (read 2026-11): one variable has at most 32 KiB. */
 const MAX_CONNECTORS_BYTES = 32 << 10;
 
-export function checkProxy(faults: Faults, name: string, args: KeybrakeProxyArgs): void {
+export function checkProxy(faults: Faults, name: string, args: PlainProxyArgs): void {
   checkName(faults, "name", name, [accountSuffixes.proxy, accountSuffixes.reconcile]);
   if (!isRegion(args.location)) faults.add("location", args.location, "which is no region", '"us-central1"');
   checkConnectors(faults, args);
@@ -32,7 +32,7 @@ export function checkProxy(faults: Faults, name: string, args: KeybrakeProxyArgs
   checkLabels(faults, args.labels);
 }
 
-function checkConnectors(faults: Faults, { connectors }: KeybrakeProxyArgs): void {
+function checkConnectors(faults: Faults, { connectors }: PlainProxyArgs): void {
   if (connectors === undefined) return;
   faults.check("connectors", connectors, (text): Fault | null => {
     const valid = 'the text of a JSON file: readFileSync("connectors.json", "utf8")';
@@ -47,7 +47,7 @@ function checkConnectors(faults: Faults, { connectors }: KeybrakeProxyArgs): voi
   });
 }
 
-function checkVendors(faults: Faults, { vendors, connectors }: KeybrakeProxyArgs): void {
+function checkVendors(faults: Faults, { vendors, connectors }: PlainProxyArgs): void {
   const ids = knownVendors(connectors);
   if (vendors.length === 0) faults.add("vendors", [], "so that no key could be issued", '[{ id: "stripe" }]');
   const seen = new Set<string>();
@@ -96,7 +96,7 @@ function channelFault(text: string): Fault | null {
     : { wrong: "which is no channel's name", valid };
 }
 
-function checkInstances(faults: Faults, args: KeybrakeProxyArgs): void {
+function checkInstances(faults: Faults, args: PlainProxyArgs): void {
   const { cpu = "1", memory = "1Gi", minInstances = 1, maxInstances = 3, concurrency = 250 } = args;
   // Less than one CPU could not be always allocated: https://cloud.google.com/run/docs/configuring/services/cpu (read 2026-11).
   if (!["1", "2", "4", "6", "8"].includes(cpu)) faults.add("cpu", cpu, "which is not 1, 2, 4, 6 or 8", '"1"');
@@ -108,7 +108,7 @@ function checkInstances(faults: Faults, args: KeybrakeProxyArgs): void {
   if (!whole(concurrency, 1, 1_000)) faults.add("concurrency", concurrency, "which is not 1 to 1000", "250");
 }
 
-function checkStore(faults: Faults, { databaseName, databaseLocation, retentionDays }: KeybrakeProxyArgs): void {
+function checkStore(faults: Faults, { databaseName, databaseLocation, retentionDays }: PlainProxyArgs): void {
   // https://cloud.google.com/firestore/docs/manage-databases#naming (read 2026-11)
   if (databaseName !== undefined && !/^[a-z][a-z0-9-]{2,61}[a-z0-9]$/.test(databaseName)) {
     faults.add("databaseName", databaseName, "which is not 4 to 63 of a-z 0-9 - beginning with a letter", '"keybrake"');
@@ -121,7 +121,7 @@ function checkStore(faults: Faults, { databaseName, databaseLocation, retentionD
   }
 }
 
-function checkSource(faults: Faults, { image, sourceArchive }: KeybrakeProxyArgs): void {
+function checkSource(faults: Faults, { image, sourceArchive }: PlainProxyArgs): void {
   if (image !== undefined && sourceArchive !== undefined) {
     faults.add("sourceArchive", sourceArchive, "and there is an `image` too", "one of the two");
   } else if (image === undefined && !archiveThere(sourceArchive ?? ownArchive)) {
@@ -130,7 +130,7 @@ function checkSource(faults: Faults, { image, sourceArchive }: KeybrakeProxyArgs
   }
 }
 
-function checkAdministrators(faults: Faults, { administrators = [] }: KeybrakeProxyArgs): void {
+function checkAdministrators(faults: Faults, { administrators = [] }: PlainProxyArgs): void {
   if (administrators.length > MAX_ADMINISTRATORS) {
     faults.add(
       "administrators",
@@ -154,7 +154,9 @@ function checkAdministrators(faults: Faults, { administrators = [] }: KeybrakePr
 
 export function emailFault(text: string): Fault | null {
   const wrong = "which is no e-mail address in lower case";
-  return /^[!-?[-~]{1,128}@[!-?[-~]{1,128}$/.test(text) ? null : { wrong, valid: '"ops@example.com"' };
+  return /^[!-?[-~]{1,128}@[!-?[-~]{1,128}$/.test(text)
+    ? null
+    : { wrong, valid: '"ops@my-project.iam.gserviceaccount.com"' };
 }
 
 export const whole = (value: number, least: number, most: number): boolean =>

@@ -61,16 +61,20 @@ export function known(input: unknown): { is: true; value: unknown } | { is: fals
 }
 
 function isPlain(input: unknown): boolean {
-  if (pulumi.Output.isInstance(input) || input instanceof Promise) return false;
+  if (isLater(input)) return false;
   if (Array.isArray(input)) return input.every(isPlain);
   if (typeof input === "object" && input !== null) return Object.values(input).every(isPlain);
   return true;
 }
 
+/** Whether an input as a whole is an output, or a promise. */
+export const isLater = (input: unknown): boolean => pulumi.Output.isInstance(input) || input instanceof Promise;
+
 const MAX_SHOWN = 80;
 
 function shown(value: unknown): string {
   if (value === undefined) return "missing";
+  if (isLater(value)) return "an output";
   const text = typeof value === "string" ? `"${value}"` : JSON.stringify(value);
   return text.length > MAX_SHOWN ? `${text.slice(0, MAX_SHOWN)}…` : text;
 }

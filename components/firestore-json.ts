@@ -15,7 +15,8 @@ function fieldValue(value: unknown): Value {
   if (typeof value === "string") return { stringValue: value };
   if (typeof value === "boolean") return { booleanValue: value };
   if (Number.isSafeInteger(value)) return { integerValue: String(value) };
-  if (Array.isArray(value)) return { arrayValue: { values: value.map(fieldValue) } };
+  // Firestore answers an empty list without `values`: written otherwise, each `up` would find a change.
+  if (Array.isArray(value)) return { arrayValue: value.length === 0 ? {} : { values: value.map(fieldValue) } };
   if (typeof value === "object" && value !== null) return { mapValue: { fields: documentFields(value) } };
   throw new Error(`a policy has no value such as ${String(value)}`);
 }

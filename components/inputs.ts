@@ -1,5 +1,5 @@
 import * as pulumi from "@pulumi/pulumi";
-import { known } from "./faults";
+import { isLater, known } from "./faults";
 
 /** As `apply`, but a plain value stays plain, so that a preview knows it and can check it. */
 export function map<T, R>(input: pulumi.Input<T>, make: (value: pulumi.Unwrap<T>) => R): pulumi.Input<R> {
@@ -9,7 +9,7 @@ export function map<T, R>(input: pulumi.Input<T>, make: (value: pulumi.Unwrap<T>
 
 /** The fields of an object that may be an output itself: each is an input of its own. */
 export function fieldsOf<T extends object>(input: pulumi.Input<T>, names: readonly (keyof T & string)[]): T {
-  if (!pulumi.Output.isInstance(input) && !(input instanceof Promise)) return input as T;
+  if (!isLater(input)) return input as T;
   const all = pulumi.output(input) as pulumi.Output<Record<string, unknown>>;
   return Object.fromEntries(names.map((name) => [name, all.apply((fields) => fields[name])])) as T;
 }

@@ -39,29 +39,38 @@ export function letTasksMount(
   tasks: MadeAccount,
   parent: pulumi.Resource,
 ): pulumi.Resource[] {
-  const { volumes = [] } = args;
-  const mounted = containersOf(args).flatMap(({ name: container, env = [] }) =>
-    env.flatMap((each) =>
-      each.secret === undefined ? [] : [[`${container ?? "env"}-${each.name.toLowerCase()}`, each.secret] as const],
-    ),
-  );
-  const secrets = [
-    ...mounted,
-    ...volumes.flatMap((each) => (each.secret === undefined ? [] : [[each.name, each.secret] as const])),
-  ];
-  const seen = new Set<unknown>();
-  const made: pulumi.Resource[] = [];
-  for (const [what, secret] of secrets) {
-    if (seen.has(secret)) continue;
-    seen.add(secret);
+  const made = new Map<unknown, pulumi.Resource>();
+  for (const { what, secret } of secretsOf(args)) {
     const secretId = map({ secret, project: proxy.project }, (read) => fullSecretName(read.secret, read.project));
+    // Named by the secret, not by what mounts it: under another name the old binding would be removed after the new one, which is the same.
+    const bound = typeof secretId === "string" ? nameOfSecret(secretId, proxy) : what;
+    const key = typeof secretId === "string" ? secretId : secret;
+    if (made.has(key)) continue;
     const binding = { secretId, role: "roles/secretmanager.secretAccessor", member: tasks.member };
-    made.push(new secretmanager.SecretIamMember(`${name}-reads-${what}`, binding, { parent }));
+    made.set(key, new secretmanager.SecretIamMember(`${name}-reads-${bound}`, binding, { parent }));
   }
-  for (const { name: what, bucket, readOnly = false } of volumes) {
+  for (const { name: volume, bucket, readOnly = false } of args.volumes ?? []) {
     if (bucket === undefined) continue;
+    const key = typeof bucket === "string" ? `${bucket} ${readOnly}` : { volume };
+    if (made.has(key)) continue;
     const role = readOnly ? "roles/storage.objectViewer" : "roles/storage.objectUser";
-    made.push(new storage.BucketIAMMember(`${name}-uses-${what}`, { bucket, role, member: tasks.member }, { parent }));
+    const bound = `${name}-${readOnly ? "reads" : "uses"}-${typeof bucket === "string" ? bucket : volume}`;
+    made.set(key, new storage.BucketIAMMember(bound, { bucket, role, member: tasks.member }, { parent }));
   }
-  return made;
+  return [...made.values()];
 }
+
+/** What the tasks mount, and what to call it where the secret's own name is not a plain text. */
+function secretsOf(args: BudgetedJobArgs): { what: string; secret: pulumi.Input<string> }[] {
+  const variables = containersOf(args).flatMap(({ name, env = [] }) =>
+    env.map((each) => ({ what: `${name ?? "env"}-${each.name}`, secret: each.secret })),
+  );
+  const volumes = (args.volumes ?? []).map((each) => ({ what: each.name, secret: each.secret }));
+  return [...variables, ...volumes].flatMap(({ what, secret }) => (secret === undefined ? [] : [{ what, secret }]));
+}
+
+/** `S`, or `P.S` of another project than the proxy's. */
+const nameOfSecret = (full: string, { project }: ProxyReference): string => {
+  const [, place, secret = full] = /^projects\/([^/]+)\/secrets\/(.+)$/.exec(full) ?? [];
+  return place === project ? secret : `${place}.${secret}`;
+};

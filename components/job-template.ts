@@ -39,7 +39,7 @@ export function makeJob(name: string, parts: JobParts, opts: pulumi.CustomResour
           maxRetries,
           timeout: `${parseSeconds(taskTimeout) ?? 0}s`,
           containers: containersOf(args).map((container) => containerOf(container, parts)),
-          ...(volumes.length > 0 && { volumes: volumes.map(volumeOf) }),
+          ...(volumes.length > 0 && { volumes: volumes.map((volume) => volumeOf(volume, proxy)) }),
           ...(vpc && { vpcAccess: vpcOf(vpc) }),
         },
       },
@@ -110,8 +110,9 @@ function ownVariable({ name, value, secret, version = "latest" }: JobVariable, p
 const mountable = (secret: pulumi.Input<string>, { project }: ProxyReference): pulumi.Input<string> =>
   map({ secret, project }, (read) => read.secret.replace(`projects/${read.project}/secrets/`, ""));
 
-function volumeOf({ name, secret, bucket, readOnly = false, memory }: JobVolume) {
-  if (secret !== undefined) return { name, secret: { secret, items: [{ path: "value", version: "latest" }] } };
+function volumeOf({ name, secret, bucket, readOnly = false, memory }: JobVolume, proxy: ProxyReference) {
+  if (secret !== undefined)
+    return { name, secret: { secret: mountable(secret, proxy), items: [{ path: "value", version: "latest" }] } };
   if (bucket !== undefined) return { name, gcs: { bucket, readOnly } };
   return { name, emptyDir: { medium: "MEMORY", sizeLimit: memory } };
 }

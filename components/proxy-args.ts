@@ -40,8 +40,8 @@ export interface KeybrakeProxyArgs {
   location: string;
   /** Id of the project. Default: the one of the stack's configuration, `gcp:project`. */
   project?: pulumi.Input<string>;
-  /** The vendors, at least one. */
-  vendors: ProxyVendor[];
+  /** The vendors, at least one. None may be an output as a whole; its `secret` and `upstream` may. */
+  vendors: pulumi.Input<ProxyVendor>[];
   /** Audience that ID tokens must carry, a fixed text. Default: `keybrake/PROJECT/LOCATION/NAME`. */
   audience?: pulumi.Input<string>;
   /** Container image of the proxy. Default: none; the bundled service runs on Google's Node runtime, without a build. */
@@ -70,8 +70,8 @@ export interface KeybrakeProxyArgs {
   pointInTimeRecovery?: boolean;
   /** Days that finished calls are kept after their key's end, 1 to 36500. Default: 400. */
   retentionDays?: number;
-  /** Who operates the proxy, besides the jobs' own accounts. Default: nobody. */
-  administrators?: Administrator[];
+  /** Who operates the proxy, besides the jobs' own accounts. None may be an output as a whole; its fields may. Default: nobody. */
+  administrators?: pulumi.Input<Administrator>[];
   /** Connectors, prices and rates of your own, as JSON text. Default: the built-in connectors. */
   connectors?: pulumi.Input<string>;
   /** When unknown calls are looked up at their vendors, in cron's form and UTC. Default: every quarter of an hour. */

@@ -1,12 +1,12 @@
 import type * as pulumi from "@pulumi/pulumi";
 import type { Faults } from "./faults";
 import { map } from "./inputs";
-import type { KeybrakeProxyArgs } from "./proxy-args";
+import type { PlainProxyArgs } from "./plain-proxy-args";
 
 /** What the parts of one proxy are made of. */
 export interface Parts {
   name: string;
-  args: KeybrakeProxyArgs;
+  args: PlainProxyArgs;
   project: pulumi.Input<string>;
   faults: Faults;
   parent: pulumi.Resource;

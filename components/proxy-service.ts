@@ -1,7 +1,8 @@
 /** The proxy as a service of Cloud Run. */
 import * as cloudrun from "@pulumi/gcp/cloudrunv2";
 import * as pulumi from "@pulumi/pulumi";
-import { type KeybrakeProxyArgs, ProxyIngress } from "./proxy-args";
+import type { PlainProxyArgs } from "./plain-proxy-args";
+import { ProxyIngress } from "./proxy-args";
 import { configFaults } from "./service-rules";
 import type { SourceArchive } from "./source-archive";
 
@@ -18,7 +19,7 @@ export interface ServiceParts {
 
 export function makeService(
   name: string,
-  args: KeybrakeProxyArgs,
+  args: PlainProxyArgs,
   { project, serviceAccount, env, source }: ServiceParts,
   opts: pulumi.CustomResourceOptions,
 ): cloudrun.Service {

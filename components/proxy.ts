@@ -11,6 +11,7 @@ import { Faults } from "./faults";
 import { map } from "./inputs";
 import { fullSecretName } from "./names";
 import { makePepper } from "./pepper";
+import { plainProxyArgs } from "./plain-proxy-args";
 import { projectOf } from "./project";
 import type { KeybrakeProxyArgs } from "./proxy-args";
 import { makeOperators, makeReconciliation } from "./proxy-callers";
@@ -44,10 +45,11 @@ export class KeybrakeProxy extends pulumi.ComponentResource {
     super("keybrake-gcp:index:KeybrakeProxy", name, args, opts);
     const faults = new Faults("KeybrakeProxy", name);
     const project = projectOf(faults, args.project);
-    checkProxy(faults, name, args);
+    const plain = plainProxyArgs(faults, args);
+    checkProxy(faults, name, plain);
     faults.stop();
 
-    const parts: Parts = { name, args, project, faults, parent: this, apis: [] };
+    const parts: Parts = { name, args: plain, project, faults, parent: this, apis: [] };
     if (args.enableApis) parts.apis = enableApis(name, project, { parent: this });
     const account = makeAccount(name, name, project, `Keybrake proxy ${name}`, after(parts));
     const database = makeLedger(parts);

@@ -12,7 +12,7 @@ const keybrake = new KeybrakeProxy("keybrake", {
     const [id = "", secret] = entry.split("=", 2);
     return secret === undefined ? { id } : { id, secret };
   }),
-  administrators: listOf("administrators", [], "ops@example.com").map((email) => ({ email })),
+  administrators: listOf("administrators", [], "ops@my-project.iam.gserviceaccount.com").map((email) => ({ email })),
   minInstances: numberOf("minInstances", 1),
   deleteProtection: yesOrNo("deleteProtection", true),
   enableApis: yesOrNo("enableApis", true),

@@ -116,6 +116,9 @@ export class LocalSecretManager {
     if (method === "GET" && path.endsWith("/versions")) {
       return done("versions.list", () => this.#versions(secret, query.get("filter"), numeric));
     }
+    if (method === "POST" && !version && verb === "testIamPermissions") {
+      return done("testIamPermissions", () => this.#permissions(secret, request.body));
+    }
     if (method === "GET" && !version && !verb) return done("get", () => this.#get(secret));
     return null;
   }
@@ -131,6 +134,12 @@ export class LocalSecretManager {
   #get(secret: string): LocalAnswer {
     const found = this.#secrets.get(secret);
     return found ? { status: 200, json: described(secret, found) } : notFound(secret);
+  }
+
+  /** Every caller may do everything; of a secret that is not there Google answers none, rather than 404. */
+  #permissions(secret: string, body: unknown): LocalAnswer {
+    const { permissions = [] } = body as { permissions?: string[] };
+    return { status: 200, json: this.#secrets.has(secret) ? { permissions } : {} };
   }
 
   #create(secret: string): LocalAnswer {

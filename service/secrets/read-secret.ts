@@ -2,7 +2,7 @@
 import { readFile } from "node:fs/promises";
 import type { SecretReference } from "../vendor-config.ts";
 import type { SecretManager } from "./secret-manager.ts";
-import { SecretManagerError } from "./secret-manager-error.ts";
+import { type SecretFault, SecretManagerError } from "./secret-manager-error.ts";
 import { faultOf, withoutLineEnd } from "./secret-text.ts";
 
 export interface SecretRead {
@@ -19,10 +19,13 @@ export class Unreadable extends Error {
   override name = "Unreadable";
   /** Somebody took the secret away: what was read before is not to be used any more. */
   readonly withdrawn: boolean;
+  /** Secret Manager has no such secret, or no version of it. */
+  readonly missing: boolean;
 
-  constructor(predicate: string, withdrawn = false) {
+  constructor(predicate: string, fault: SecretFault | null = null) {
     super(predicate);
-    this.withdrawn = withdrawn;
+    this.missing = fault === "missing";
+    this.withdrawn = this.missing || fault === "disabled";
   }
 }
 
@@ -53,7 +56,7 @@ async function readFrom(
     return { text: withoutLineEnd(data.toString("utf8")), version };
   } catch (error) {
     if (!(error instanceof SecretManagerError)) throw error;
-    throw new Unreadable(error.predicate, error.fault === "disabled" || error.fault === "missing");
+    throw new Unreadable(error.predicate, error.fault);
   }
 }
 

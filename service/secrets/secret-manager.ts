@@ -32,6 +32,8 @@ const repeating: CallOptions = {
 };
 const once: CallOptions = { timeout: DEADLINE_MS, retry: null };
 
+const READ_PERMISSION = "secretmanager.versions.access";
+
 /** The newest of them, where a listing could go on for ever. */
 const MAX_LISTED = 250;
 
@@ -72,6 +74,18 @@ export class SecretManager {
       );
     }
     return { version: numberOf(answer.name), data };
+  }
+
+  /**
+   * Whether there is a secret of which this account may read values; a read says 404 of one that is not there and of one without a version.
+   * Asked by permission, for whoever may read values may neither get the secret nor list its versions. Of one that is not there Google
+   * answers no permissions (https://cloud.google.com/secret-manager/docs/reference/rest/v1/projects.secrets/testIamPermissions, read 2026-11).
+   */
+  async isReadable(name: string): Promise<boolean> {
+    const [answer] = await this.#ask("read", name, () =>
+      this.#client.testIamPermissions({ resource: name, permissions: [READ_PERMISSION] }, repeating),
+    );
+    return answer.permissions?.includes(READ_PERMISSION) ?? false;
   }
 
   /** The newest 250, newest first. A version that was added just now may still be missing: listings are eventually consistent. */

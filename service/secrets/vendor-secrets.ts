@@ -77,9 +77,15 @@ export class VendorSecrets implements SecretSource {
     }
   }
 
-  /** It has no value that may be used: none was added yet, or somebody took it away. */
-  isWithdrawn(vendorId: string): boolean {
-    return this.#failures.get(vendorId)?.error.withdrawn === true;
+  /** The last read said that there is no such secret, or no version of it. */
+  isMissing(vendorId: string): boolean {
+    return this.#failures.get(vendorId)?.error.missing === true;
+  }
+
+  /** The last read said that its latest version was disabled or destroyed. */
+  isDisabled(vendorId: string): boolean {
+    const error = this.#failures.get(vendorId)?.error;
+    return error?.withdrawn === true && !error.missing;
   }
 
   async refresh(vendorId: string): Promise<boolean> {

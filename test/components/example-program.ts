@@ -27,7 +27,7 @@ export const billingArgs = {
 export function exampleProgram() {
   const keybrake = new KeybrakeProxy("keybrake", {
     ...proxyArgs,
-    administrators: [{ email: "ops@example.com" }],
+    administrators: [{ email: "ops@my-project.iam.gserviceaccount.com" }],
     notificationChannels: ["projects/my-project/notificationChannels/1"],
     enableApis: true,
   });

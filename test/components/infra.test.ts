@@ -18,14 +18,14 @@ describe("the program of one proxy", () => {
     const { made, outputs } = await infra({
       "keybrake:location": "europe-west1",
       "keybrake:vendors": '["stripe", "twilio=projects/other/secrets/twilio"]',
-      "keybrake:administrators": '["ops@example.com"]',
+      "keybrake:administrators": '["ops@my-project.iam.gserviceaccount.com"]',
       "keybrake:minInstances": "0",
     });
     const proxy = made.find(({ type }) => type === "keybrake-gcp:index:KeybrakeProxy");
     expect(proxy?.inputs).toEqual({
       location: "europe-west1",
       vendors: [{ id: "stripe" }, { id: "twilio", secret: "projects/other/secrets/twilio" }],
-      administrators: [{ email: "ops@example.com" }],
+      administrators: [{ email: "ops@my-project.iam.gserviceaccount.com" }],
       minInstances: 0,
       deleteProtection: true,
       enableApis: true,

@@ -12,6 +12,7 @@ import {
   KeyIssuer,
   type KeyIssuerArgs,
   type ProxyReference,
+  type ProxyVendor,
   VendorSecret,
   type VendorSecretArgs,
 } from "keybrake-gcp";
@@ -54,6 +55,27 @@ type Mistake<Args> = [what: string, args: Partial<Args>, prop: string, value: st
 const proxyMistakes: Mistake<KeybrakeProxyArgs>[] = [
   ["no vendor", { vendors: [] }, "vendors", "[]", '[{ id: "stripe" }]'],
   ["a vendor that is misspelt", { vendors: [{ id: "strpe" }] }, "vendors[0].id", '"strpe"', '"stripe"'],
+  [
+    "a vendor that is an output",
+    { vendors: [{ id: "stripe" }, pulumi.output({ id: "twilio" })] },
+    "vendors[1]",
+    "an output",
+    '{ id: "stripe" }',
+  ],
+  [
+    "vendors that are an output as a whole",
+    { vendors: pulumi.output([{ id: "stripe" }]) as unknown as ProxyVendor[] },
+    "vendors",
+    "an output",
+    '[{ id: "stripe" }]',
+  ],
+  [
+    "an administrator who is an output",
+    { administrators: [Promise.resolve({ email: "ops@my-project.iam.gserviceaccount.com" })] },
+    "administrators[0]",
+    "an output",
+    '{ email: "ops@my-project.iam.gserviceaccount.com" }',
+  ],
   [
     "a vendor twice",
     { vendors: [{ id: "stripe" }, { id: "stripe" }] },
@@ -107,14 +129,14 @@ const proxyMistakes: Mistake<KeybrakeProxyArgs>[] = [
   ],
   [
     "an administrator in capitals",
-    { administrators: [{ email: "Ops@example.com" }] },
+    { administrators: [{ email: "Ops@my-project.iam.gserviceaccount.com" }] },
     "administrators[0].email",
-    '"Ops@example.com"',
-    '"ops@example.com"',
+    '"Ops@my-project.iam.gserviceaccount.com"',
+    '"ops@my-project.iam.gserviceaccount.com"',
   ],
   [
     "an administrator who issues",
-    { administrators: [{ email: "ops@example.com", may: ["issue"] }] },
+    { administrators: [{ email: "ops@my-project.iam.gserviceaccount.com", may: ["issue"] }] },
     "administrators[0].may",
     '"issue"',
     "read",

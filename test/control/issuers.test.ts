@@ -52,6 +52,22 @@ describe("POST /issuers", () => {
     expect(world.logged.join()).not.toContain(secret);
   });
 
+  test("201 under a policy that says `issuers` and sees all, whose account then ends the key; another operator may not", async () => {
+    const chief = "chief@example.com";
+    world.policies.docs.set("chiefs", policyDoc([{ email: chief, may: ["issuers"] }], { sees: "all" }));
+    const made = await world.as(chief).post("/issuers", { policy: ISSUER_POLICY });
+    expect([made.status, made.json.created_by]).toEqual([201, `${chief} (policy chiefs)`]);
+    const holder = world.bearer(String(made.json.issuer_key));
+    expect((await holder.get("/vault/keys")).status).toBe(200);
+    const target = `/issuers/${String(made.json.issuer_id)}`;
+    const refused = await world.as(OPERATOR).delete(target);
+    expect([refused.status, refused.json.message]).toEqual([403, expect.stringContaining("let you issuers")]);
+    expect((await holder.post("/issuers", { policy: ISSUER_POLICY })).status).toBe(403);
+    const ended = await world.as(chief).delete(target);
+    expect([ended.status, ended.json.revoked_by]).toEqual([200, `${chief} (policy chiefs)`]);
+    expect((await holder.get("/vault/keys")).status).toBe(401);
+  });
+
   test("404 for a policy that is not there", async () => {
     const answer = await world.client.post("/issuers", { policy: "none" });
     expect([answer.status, answer.json.code]).toEqual([404, "not_found"]);

@@ -5,40 +5,43 @@
  */
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { routes } from "../../service/control/routes.ts";
-import { OPERATOR, SCHEDULER, TASKS } from "../policies/fixture.ts";
+import { OPERATOR, policyDoc, SCHEDULER, TASKS } from "../policies/fixture.ts";
 import type { ControlAnswer, ControlClient } from "../support/control-client.ts";
 import { issueKey, keyBody, makeCall } from "./harness.ts";
 import { EXECUTION, type IdentitiesWorld, ISSUER_POLICY, JOB, startIdentities } from "./identities-world.ts";
 
-const callers = ["nobody", "wrongToken", "tasks", "scheduler", "operator", "issuer", "admin"] as const;
+/** An operator who may read, decide and make issuer keys, and nothing else; {@link OPERATOR} may do the rest. */
+const CHIEF = "chief@example.com";
+
+const callers = ["nobody", "wrongToken", "tasks", "scheduler", "operator", "chief", "issuer", "admin"] as const;
 type Caller = (typeof callers)[number];
 
 /** Of a request for something that is the admin's: 404 says that the route was open and the thing not there for this caller. */
 const table: Record<string, Record<Caller, number>> = {
-  "POST /vault/keys": statuses(401, 401, 403, 403, 403, 201, 201),
-  "GET /vault/keys": statuses(401, 401, 200, 403, 200, 200, 200),
-  "GET /vault/keys/{key_id}": statuses(401, 401, 404, 403, 200, 404, 200),
-  "DELETE /vault/keys/{key_id}": statuses(401, 401, 404, 403, 200, 404, 200),
-  "POST /vault/keys/{key_id}/pause": statuses(401, 401, 403, 403, 200, 403, 200),
-  "POST /vault/keys/{key_id}/resume": statuses(401, 401, 403, 403, 200, 403, 200),
-  "POST /vault/keys/{key_id}/raise": statuses(401, 401, 403, 403, 200, 403, 200),
-  "GET /vault/keys/{key_id}/proof": statuses(401, 401, 404, 403, 200, 404, 200),
-  "GET /audit": statuses(401, 401, 200, 403, 200, 200, 200),
-  "GET /audit/summary": statuses(401, 401, 200, 403, 200, 200, 200),
-  "GET /calls/{call_id}": statuses(401, 401, 404, 403, 200, 404, 200),
-  "POST /calls/{call_id}/settle": statuses(401, 401, 403, 403, 403, 403, 200),
-  "POST /calls/{call_id}/release": statuses(401, 401, 403, 403, 403, 403, 200),
-  "POST /reconcile": statuses(401, 401, 403, 403, 200, 403, 200),
-  "POST /issuers": statuses(401, 401, 403, 403, 403, 403, 201),
-  "GET /issuers": statuses(401, 401, 403, 403, 403, 403, 200),
-  "DELETE /issuers/{issuer_id}": statuses(401, 401, 403, 403, 403, 403, 200),
-  "POST /jobs/{job}/executions": statuses(401, 401, 403, 201, 201, 403, 201),
-  "POST /jobs/{job}/executions/{execution}/claim": statuses(401, 401, 201, 403, 403, 403, 403),
-  "GET /health": statuses(200, 200, 200, 200, 200, 200, 200),
-  "GET /openapi.json": statuses(200, 200, 200, 200, 200, 200, 200),
+  "POST /vault/keys": statuses(401, 401, 403, 403, 403, 403, 201, 201),
+  "GET /vault/keys": statuses(401, 401, 200, 403, 200, 200, 200, 200),
+  "GET /vault/keys/{key_id}": statuses(401, 401, 404, 403, 200, 200, 404, 200),
+  "DELETE /vault/keys/{key_id}": statuses(401, 401, 404, 403, 200, 403, 404, 200),
+  "POST /vault/keys/{key_id}/pause": statuses(401, 401, 403, 403, 200, 403, 403, 200),
+  "POST /vault/keys/{key_id}/resume": statuses(401, 401, 403, 403, 200, 403, 403, 200),
+  "POST /vault/keys/{key_id}/raise": statuses(401, 401, 403, 403, 200, 403, 403, 200),
+  "GET /vault/keys/{key_id}/proof": statuses(401, 401, 404, 403, 200, 200, 404, 200),
+  "GET /audit": statuses(401, 401, 200, 403, 200, 200, 200, 200),
+  "GET /audit/summary": statuses(401, 401, 200, 403, 200, 200, 200, 200),
+  "GET /calls/{call_id}": statuses(401, 401, 404, 403, 200, 200, 404, 200),
+  "POST /calls/{call_id}/settle": statuses(401, 401, 403, 403, 403, 200, 403, 200),
+  "POST /calls/{call_id}/release": statuses(401, 401, 403, 403, 403, 200, 403, 200),
+  "POST /reconcile": statuses(401, 401, 403, 403, 200, 403, 403, 200),
+  "POST /issuers": statuses(401, 401, 403, 403, 403, 201, 403, 201),
+  "GET /issuers": statuses(401, 401, 403, 403, 403, 200, 403, 200),
+  "DELETE /issuers/{issuer_id}": statuses(401, 401, 403, 403, 403, 200, 403, 200),
+  "POST /jobs/{job}/executions": statuses(401, 401, 403, 201, 201, 403, 403, 201),
+  "POST /jobs/{job}/executions/{execution}/claim": statuses(401, 401, 201, 403, 403, 403, 403, 403),
+  "GET /health": statuses(200, 200, 200, 200, 200, 200, 200, 200),
+  "GET /openapi.json": statuses(200, 200, 200, 200, 200, 200, 200, 200),
 };
 
-function statuses(...list: [number, number, number, number, number, number, number]): Record<Caller, number> {
+function statuses(...list: [number, number, number, number, number, number, number, number]): Record<Caller, number> {
   return Object.fromEntries(callers.map((caller, index) => [caller, list[index]!])) as Record<Caller, number>;
 }
 
@@ -52,12 +55,14 @@ async function newIssuer(): Promise<{ id: string; key: string }> {
 
 beforeAll(async () => {
   world = await startIdentities();
+  world.policies.docs.set("chiefs", policyDoc([{ email: CHIEF, may: ["read", "decide", "issuers"] }], { sees: "all" }));
   clients = {
     nobody: world.anonymous,
     wrongToken: world.bearer(world.google.idToken(OPERATOR, "another-audience")),
     tasks: world.as(TASKS),
     scheduler: world.as(SCHEDULER),
     operator: world.as(OPERATOR),
+    chief: world.as(CHIEF),
     issuer: world.bearer((await newIssuer()).key),
     admin: world.client,
   };
@@ -188,6 +193,35 @@ describe("a caller whom Google vouches for", () => {
     expect((await clients.operator.get("/vault/keys")).status).toBe(403);
     world.policies.docs.set("ops", before);
     expect((await clients.operator.post("/reconcile")).status).toBe(200);
+  });
+
+  test("decides under its own name, and loses that at once when its policy does not say so any more", async () => {
+    const { keyId } = await issueKey(world, "decided");
+    const [one, other] = [await makeCall(world, keyId, "unknown"), await makeCall(world, keyId, "unknown")];
+    const settled = await clients.chief.post(`/calls/${one.id}/settle`, { cost_usd: 2, reason: "on the statement" });
+    expect([settled.status, settled.json.state, settled.json.cost_usd]).toEqual([200, "settled", "2.00"]);
+    expect(settled.text).toContain(`${CHIEF} (policy chiefs)`);
+    const before = world.policies.docs.get("chiefs")!;
+    world.policies.docs.set("chiefs", policyDoc([{ email: CHIEF, may: ["read"] }], { sees: "all" }));
+    const answers = [
+      await clients.chief.post(`/calls/${other.id}/release`, { reason: "nothing happened" }),
+      await clients.chief.post("/issuers", { policy: ISSUER_POLICY }),
+    ];
+    world.policies.docs.set("chiefs", before);
+    expect(answers.map(({ status, json }) => [status, json.code])).toEqual(Array(2).fill([403, "policy_denied"]));
+    expect((await clients.admin.get(`/calls/${other.id}`)).json.state).toBe("unknown");
+  });
+
+  test("may nothing when a policy that sees its own alone lists `decide` or `issuers`", async () => {
+    const before = world.policies.docs.get("chiefs")!;
+    const answers = [];
+    for (const may of ["decide", "issuers"]) {
+      world.policies.docs.set("chiefs", policyDoc([{ email: CHIEF, may: ["read", may] }]));
+      answers.push(await clients.chief.get("/vault/keys"), await clients.chief.get("/issuers"));
+    }
+    world.policies.docs.set("chiefs", before);
+    expect(answers.map(({ status }) => status)).toEqual([403, 403, 403, 403]);
+    expect((await clients.chief.get("/issuers")).status).toBe(200);
   });
 
   test("as a job's own account gets no more by its number in the same policy", async () => {

@@ -15,6 +15,16 @@ const vendors = new Map([stripe, resend, otherMail].map((vendor) => [vendor.id, 
 const operator = (may: string[], more: Doc = {}): Doc => policyDoc([{ email: OPERATOR, may }], more);
 const withBudget = (more: Doc): Doc => operator(["issue"], { budget: budgetDoc(more) });
 
+/** A right policy of a job, and one principal more. */
+const jobOf = (email: string, may: string): Doc =>
+  policyDoc(
+    [
+      { email: TASKS, may: ["claim", "read", "revoke"] },
+      { email, may: [may] },
+    ],
+    { job: { project: "my-project", location: "us-central1", service_account: TASKS }, budget: budgetDoc() },
+  );
+
 function faultOf(doc: Doc, id = "nightly"): string | null {
   const read = readPolicy(id, doc, vendors);
   return "fault" in read ? read.fault : null;
@@ -63,6 +73,16 @@ describe("a policy that is wrong", () => {
     "with a permission that there is not": [operator(["administer"]), /`principals\.0\.may/],
     "that decides on calls that it does not see": [operator(["decide"]), /decide needs `sees` all/],
     "that makes issuer keys for its own policy": [operator(["issuers"]), /issuers needs `sees` all/],
+    "of a job that lets an operator decide": [jobOf(OPERATOR, "decide"), /decide needs `sees` all/],
+    "of a job that lets an operator make issuer keys": [jobOf(OPERATOR, "issuers"), /issuers needs `sees` all/],
+    "whose issuer keys decide": [
+      policyDoc([], { sees: "all", issuer_may: ["decide"], budget: budgetDoc() }),
+      /`issuer_may\.0`/,
+    ],
+    "whose issuer keys make issuer keys": [
+      policyDoc([], { sees: "all", issuer_may: ["issuers"], budget: budgetDoc() }),
+      /`issuer_may\.0`/,
+    ],
     "that issues without a budget": [operator(["issue"]), /may issue needs a `budget`/],
     "whose issuer keys issue without a budget": [
       policyDoc([], { issuer_may: ["issue"] }),

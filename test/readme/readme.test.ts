@@ -27,8 +27,9 @@ describe("blocks", () => {
   it.each(blocks.filter(({ linked }) => linked !== null))(
     "$file, line $line, is $linked to the letter, which a test runs",
     ({ text, linked }) => {
-      // Each file of the first two directories is run by the tests beside this one; policies are read by test/policies/example.test.ts.
-      expect(linked).toMatch(/^examples\/(first-call|sdks|policies)\/[\w.-]+$/);
+      // Each file of the first two directories is run by the tests beside this one; policies are read by
+      // test/policies/example.test.ts, and test/examples/pulumi-programs.test.ts checks and runs the program.
+      expect(linked).toMatch(/^examples\/(first-call|sdks|policies|pulumi-typescript)\/[\w.-]+$/);
       expect(text).toBe(read(linked!));
     },
   );
@@ -108,7 +109,7 @@ describe("names", () => {
 
   it.each(documents)("every npm script of %s exists", (file) => {
     const scripts: Record<string, string> = packages.scripts;
-    for (const [, name] of read(file).matchAll(/npm (?:run )?(test|(?<=run )\w+)/g))
+    for (const [, name] of read(file).matchAll(/npm (?:run )?((?<=run )[\w:]+|test)/g))
       expect(scripts).toHaveProperty(name!);
   });
 

@@ -1,4 +1,6 @@
 /** The README's tables that are made from code, by the name of their markers. */
+
+import privileges from "../../components/least-privilege.json" with { type: "json" };
 import { catalogue } from "../../service/errors.ts";
 import { builtIn } from "../../service/vendors/index.ts";
 
@@ -15,6 +17,10 @@ function table(head: string[], rows: string[][]): string {
 const rules = (builtIn as DescribedVendor[]).flatMap(({ name, rules }) => rules.map((rule) => ({ name, ...rule })));
 
 export const tables: Record<string, string> = {
+  privileges: table(
+    ["who", "may", "on", "why"],
+    privileges.map(({ who, may, on, why }) => [who, may, on, why]),
+  ),
   catalogue: table(
     ["code", "status", "retry", "meaning"],
     Object.entries(catalogue).map(([code, { status, retry, meaning }]) => [

@@ -37,6 +37,7 @@ const env = (): Record<string, string> => ({
 beforeAll(async () => {
   world = await startLocal();
   world.local.createSecret(pepper);
+  world.local.createSecret(secretOf("other-pepper"));
   world.local.addVersion(stripe, `${first}\n`);
   vendor = await Upstream.start();
   takes(first);
@@ -132,6 +133,41 @@ describe("a proxy with its secrets in Secret Manager", () => {
     expect([answer.status, answer.headers["x-keybrake-code"]]).toEqual([502, "vendor_credential_rejected"]);
     await vi.waitFor(() => expect(proxy.logs().join("\n")).toContain("could not be fetched anew"));
     world.local.recover();
+  });
+
+  it("starts while a vendor's secret has no version, refuses that vendor's calls alone, and takes the value without a restart", async () => {
+    const late = secretOf("resend");
+    world.local.createSecret(late);
+    const vendors = {
+      stripe: { secret: stripe, upstream: vendor.url },
+      resend: { secret: late, upstream: vendor.url },
+    };
+    takes(second);
+    const other = await startProxy({
+      vendors: {},
+      env: { ...env(), KEYBRAKE_PEPPER: secretOf("other-pepper"), KEYBRAKE_VENDORS: JSON.stringify(vendors) },
+    });
+    const mine = new Caller(other.url, 4);
+    try {
+      const errors = () => other.logs().filter((line) => line.includes('"severity":"ERROR"'));
+      await vi.waitFor(() => expect(errors()).toEqual([expect.stringContaining(`keybrake secrets set ${late}`)]));
+      const give = (id: string) =>
+        other.issue({ vendor: id, usd_cap: "500.00", allowed_endpoints: ["*"], label: `late-${id}` });
+      const [mail, money] = [await give("resend"), await give("stripe")];
+      const headers = { authorization: `Bearer ${mail.vaultKey}`, "content-type": "application/json" };
+      const message = JSON.stringify({ from: "a@example.com", to: "b@example.com", subject: "s", text: "t" });
+      const send = () => fetch(`${other.url}/resend/emails`, { method: "POST", headers, body: message });
+      const refused = await send();
+      expect([refused.status, refused.headers.get("x-keybrake-code")]).toEqual([503, "vendor_secret_unavailable"]);
+      const body = { amount: 400, currency: "usd" };
+      expect((await mine.post("/stripe/v1/payment_intents", money.vaultKey, body)).status).toBe(200);
+      world.local.addVersion(late, second);
+      await vi.waitFor(async () => expect((await send()).status).toBe(200), { timeout: 20_000, interval: 500 });
+      came.push({ what: "the log of a late secret", text: other.logs().join("\n") });
+    } finally {
+      mine.close();
+      await other.stop();
+    }
   });
 
   it("says in one sentence why it cannot start, and tells nothing", async () => {

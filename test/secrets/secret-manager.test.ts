@@ -131,6 +131,13 @@ describe("a failure that stays", () => {
     expect([error.cause, Object.keys(error).sort()]).toEqual([undefined, ["fault", "name", "predicate"]]);
   });
 
+  it("is not said of a secret without a version, which is there", async () => {
+    world.local.createSecret(secretOf("unset"));
+    expect((await failure(manager.access(secretOf("unset"), "latest"))).fault).toBe("missing");
+    expect(await manager.isReadable(secretOf("unset"))).toBe(true);
+    expect(await manager.isReadable(secretOf("nowhere"))).toBe(false);
+  });
+
   it("is said of a version that is disabled or destroyed", async () => {
     const other = secretOf("away");
     for (const state of ["DISABLED", "DESTROYED"] as const) {

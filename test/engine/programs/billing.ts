@@ -24,7 +24,7 @@ export function billing(wishes: Wishes = {}): PulumiFn {
     const keybrake = new KeybrakeProxy(wishes.proxyNamed ?? "keybrake", {
       location: "us-central1",
       vendors: [{ id: "stripe" }, { id: "twilio" }],
-      administrators: [{ email: "ops@example.com" }],
+      administrators: [{ email: "ops@my-project.iam.gserviceaccount.com" }],
       notificationChannels: ["projects/engine-test/notificationChannels/1"],
       ...wishes.proxy,
     });
