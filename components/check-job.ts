@@ -7,12 +7,15 @@ import { parseSeconds } from "./durations";
 import type { Faults } from "./faults";
 import { accountSuffixes, checkLabels, checkName } from "./names";
 import type { ProxyReference } from "./reference";
+import { checkSizes } from "./sizes";
 
 /** https://cloud.google.com/run/quotas (read 2026-11). */
 const MAX_TASKS = 10_000;
 const MAX_RETRIES = 10;
 const MAX_TIMEOUT_S = 7 * 86_400;
 const MAX_CONTAINERS = 10;
+/** Cloud Run's default. */
+const USUAL_MEMORY = "512Mi";
 /** https://cloud.google.com/scheduler/docs/reference/rest/v1/projects.locations.jobs#RetryConfig (read 2026-11). */
 const MAX_SCHEDULER_RETRIES = 5;
 
@@ -76,7 +79,7 @@ function checkContainers(faults: Faults, args: BudgetedJobArgs): void {
   const image = '"us-docker.pkg.dev/my-project/images/billing-agent"';
   if (!containers) {
     if (args.image === undefined) faults.add("image", undefined, "and so are `containers`", image);
-    else checkSizes(faults, "", args);
+    else checkSizes(faults, "", args, USUAL_MEMORY);
     return;
   }
   const both = ofImage.find((prop) => args[prop] !== undefined);
@@ -112,31 +115,6 @@ function checkContainers(faults: Faults, args: BudgetedJobArgs): void {
           "a container with { startupProbe: { port: 8080 } }",
         );
     }
-    checkSizes(faults, at, sizes);
+    checkSizes(faults, at, sizes, USUAL_MEMORY);
   }
 }
-
-function checkSizes(
-  faults: Faults,
-  at: string,
-  { cpu = "1", memory = "512Mi" }: { cpu?: string; memory?: string },
-): void {
-  if (!["1", "2", "4", "6", "8"].includes(cpu)) faults.add(`${at}cpu`, cpu, "which is not 1, 2, 4, 6 or 8", '"1"');
-  if (!/^[1-9]\d{0,5}(?:Mi|Gi)$/.test(memory)) faults.add(`${at}memory`, memory, "which is no size", '"512Mi"');
-  const [least, most] = memoryGi[cpu] ?? [0, Number.POSITIVE_INFINITY];
-  const gi = Number.parseInt(memory, 10) / (memory.endsWith("Mi") ? 1_024 : 1);
-  if (gi < least) faults.add(`${at}memory`, memory, `and \`cpu\` ${cpu} needs ${least}Gi`, `"${least}Gi"`);
-  if (gi > most) faults.add(`${at}memory`, memory, `and \`cpu\` ${cpu} has ${most}Gi at most`, `"${most}Gi"`);
-}
-
-/**
- * Least and most by number of CPUs: https://cloud.google.com/run/docs/configuring/jobs/cpu and
- * https://cloud.google.com/run/docs/configuring/jobs/memory-limits (read 2026-11).
- */
-const memoryGi: Record<string, readonly [number, number]> = {
-  1: [0, 4],
-  2: [0, 8],
-  4: [2, 16],
-  6: [4, 24],
-  8: [4, 32],
-};

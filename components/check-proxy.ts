@@ -4,6 +4,7 @@ import { type Fault, type Faults, known } from "./faults";
 import { accountSuffixes, checkLabels, checkName, isRegion } from "./names";
 import type { PlainProxyArgs } from "./plain-proxy-args";
 import { isOrigin, nearest, openVendors, policyPermissions } from "./service-rules";
+import { checkSizes } from "./sizes";
 import { archiveThere, ownArchive } from "./source-archive";
 import { secretFault } from "./vendor-secret";
 
@@ -97,10 +98,8 @@ function channelFault(text: string): Fault | null {
 }
 
 function checkInstances(faults: Faults, args: PlainProxyArgs): void {
-  const { cpu = "1", memory = "1Gi", minInstances = 1, maxInstances = 3, concurrency = 250 } = args;
-  // Less than one CPU could not be always allocated: https://cloud.google.com/run/docs/configuring/services/cpu (read 2026-11).
-  if (!["1", "2", "4", "6", "8"].includes(cpu)) faults.add("cpu", cpu, "which is not 1, 2, 4, 6 or 8", '"1"');
-  if (!/^[1-9]\d{0,5}(?:Mi|Gi)$/.test(memory)) faults.add("memory", memory, "which is no size", '"1Gi"');
+  const { minInstances = 1, maxInstances = 3, concurrency = 250 } = args;
+  checkSizes(faults, "", args, "1Gi");
   if (!whole(maxInstances, 1, 1_000)) faults.add("maxInstances", maxInstances, "which is not 1 to 1000", "3");
   else if (!whole(minInstances, 0, maxInstances)) {
     faults.add("minInstances", minInstances, `which is not 0 to \`maxInstances\` (${maxInstances})`, "1");

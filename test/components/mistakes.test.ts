@@ -104,6 +104,7 @@ const proxyMistakes: Mistake<KeybrakeProxyArgs>[] = [
   ["too many requests for an instance", { concurrency: 5_000 }, "concurrency", "5000", "250"],
   ["half a CPU", { cpu: "0.5" }, "cpu", '"0.5"', '"1"'],
   ["memory without a unit", { memory: "512" }, "memory", '"512"', '"1Gi"'],
+  ["less memory than its CPUs need", { cpu: "4" }, "memory", '"1Gi"', '"2Gi"'],
   [
     "a database that Firestore would not name so",
     { databaseName: "Keybrake" },
