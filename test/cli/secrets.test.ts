@@ -8,6 +8,7 @@ import { once } from "node:events";
 import { fileURLToPath } from "node:url";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { type LocalWorld, secretOf, startLocal } from "../secrets/local.ts";
+import { nameOf } from "../support/runtimes.ts";
 import { type CliResult, runCli } from "./run-cli.ts";
 import { runHere } from "./run-here.ts";
 
@@ -118,7 +119,10 @@ describe("set", () => {
   });
 });
 
-const hasScript = spawnSync("script", ["--version"]).status === 0;
+const noTerminal =
+  spawnSync("script", ["--version"]).status === 0
+    ? null
+    : "`script`, which makes a terminal, is not installed: install util-linux";
 
 /** Types at the prompt once it is there. @returns everything that the terminal showed. */
 async function typed(keys: string): Promise<{ code: number | null; shown: string }> {
@@ -137,7 +141,7 @@ async function typed(keys: string): Promise<{ code: number | null; shown: string
   return { code, shown };
 }
 
-describe.skipIf(!hasScript)("the prompt of a terminal", () => {
+describe.skipIf(noTerminal !== null)(nameOf("the prompt of a terminal", noTerminal), () => {
   it("shows nothing of what is typed, and takes back what is erased", async () => {
     const { code, shown } = await typed(`${value}XY\u007f\u007f\r`);
     expect([code, newest()]).toEqual([0, value]);
